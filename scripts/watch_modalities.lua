@@ -21,7 +21,9 @@ local options = arguments.read {
   { "--only NAME,NAME", "these modalities; without it, all that the server knows", optional = true },
 }
 local rounds = not options.rounds and math.huge or math.tointeger(tonumber(options.rounds))
-  or arguments.refuse "--rounds: a whole number is expected"
+if not rounds or rounds < 1 then
+  arguments.refuse "--rounds: a whole number above 0 is expected"
+end
 
 local orthanc = modalua.connect()
 local settings, names = assert(orthanc:modalities { expand = true }), {}

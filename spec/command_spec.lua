@@ -94,7 +94,8 @@ describe("The command", function()
         assert.matches("; did you mean " .. near:gsub("%-", "%%-") .. "%?\n", command.run(word).err)
       end
       assert.is_nil(command.run("--time-limit=x").err:find "did you mean")
-      assert.matches("\nExit status: 0 success, 1 [^\n]* 2 wrong usage, 130 interrupted", command.run("--help").out)
+      assert.matches("cannot start: url must be a URL", gives("", 2, command.run("-u", "ftp://h", "-e", "print 1")))
+      assert.matches("\nExit status: 0 success, 1 [^\n]* 2 wrong usage, 130 interrupted[^\n]*, 141 ", command.run("--help").out)
       assert.matches("\nExit status: 0 success, 1 [^\n]* 2 wrong usage, 130 interrupted", command.run("find", "--help").out)
     end)
 
@@ -118,6 +119,12 @@ describe("The command", function()
       local err = gives("", 1, command.run("-e", "require'modalua.task'.spawn(error, 'lost', 0)"))
       assert.matches("^modalua: lost", err)
     end)
+  end)
+
+  it("keeps what it needs of Lua, so a script can replace any global", function()
+    local code = "local names, all, print, require, string = {}, _G, print, require, string for name in pairs(all) do names[#names + 1] = name end "
+      .. "for i = 1, #names do all[names[i]] = 'CT' end print(require 'modalua.table'.csv({ 'a' }, { { a = 1 } }, { line_end = string.char(10) }))"
+    gives("a\n1\n\n", 0, command.run("-e", code))
   end)
 
   describe("os.exit", function()

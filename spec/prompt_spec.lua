@@ -291,6 +291,13 @@ describe("At the prompt", function()
     assert.matches('^22\n21\np\n23\njson:\n.*\n"x = 20"\n21\n24\n$', command.run("-u", "http://127.0.0.1:1", path).out)
   end)
 
+  it(".save leaves an input about the last error out, also the first one, and quotes none", function()
+    local path = folder .. "/errors.lua"
+    session { { "c, _err = nil, { password = 'hunter2' }\r" }, { "x = 1\r" }, { "_err\r" }, { ".save " .. path .. "\r", "has 1 input" } }
+    lacks(file "errors.lua", "hunter2")
+    assert.are.equal(2, select(2, file "errors.lua":gsub("\n%-%- An input about the last error was left out%.\n", "")))
+  end)
+
   it(".watch shows a value again and again, until Ctrl-C", function()
     session { { "n = 0\r" },
       { ".watch 0.05 (function() n = n + 1 return 'n' .. n end)()\r", '"n1"\n', '"n2"\n', '"n3"\n', open = { send = "\3" } },

@@ -40,13 +40,23 @@ describe("A session", function()
     end
   end)
 
+  -- The globals of the Lua half, which a script cannot change.
+  local function own_globals()
+    local i, name, value = 0, nil, nil
+    repeat
+      i = i + 1
+      name, value = debug.getupvalue(evaluate.show, i)
+    until name == "_ENV"
+    return value
+  end
+
   -- Evaluates a line. Returns its answer, and the text that it shows.
   local function line(text, width)
-    local shown, before = {}, print
+    local shown, before, own = {}, print, own_globals()
     local answer = evaluate.line(text)
-    _G.print = function(...) shown[#shown + 1] = table.concat({ ... }, "\t") end
+    own.print = function(...) shown[#shown + 1] = table.concat({ ... }, "\t") end
     local ok, err = pcall(evaluate.show, { width = width or 80 })
-    _G.print = before
+    own.print = before
     assert(ok, err)
     return answer, table.concat(shown, "\n")
   end
@@ -119,6 +129,7 @@ describe("A session", function()
     contains(fails "string.fromat('x')", "hint: did you mean format?")
     contains(fails "orthanc:modalites()", "a client has no 'modalites'; did you mean 'modalities'?")
     rawset(_G, "x", native.with_notes({ 1 }, {}))
+    shows("nil\tnil", "x.add, x.old") -- `odd` is a field
     contains(fails "x.warnign", "a list of answers has no 'warnign'; did you mean 'warning'?")
     contains(fails "orthanc:modality 'x':fnid {}", "a modality has no 'fnid'; did you mean 'find'?")
     shows("nil\nthere is no orhtanc; did you mean orthanc?", "orhtanc")

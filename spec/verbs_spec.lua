@@ -558,10 +558,10 @@ describe("Verbs", function()
       assert.are.same({ 2, "" }, { result.status, result.out })
       assert.are.equal(("modalua: cannot open %s: No such file or directory\nmodalua: did you mean %s?\n"):format(word, verb), result.err)
     end
-    assert.are.equal("modalua: cannot open xyzzy: No such file or directory\n"
-      .. "modalua: xyzzy is no verb either: `modalua help` lists the verbs\n", command.run("xyzzy").err)
+    assert.matches("^modalua: cannot open xyzzy: No such file or directory\n"
+      .. "modalua: xyzzy is no verb either; the verbs are [%a, -]*%f[%a]find, [%a, -]*%a\n$", command.run("xyzzy").err)
     for _, word in ipairs { "XYZZY", "no-such_2" } do
-      contains(command.run(word).err, word .. " is no verb either: `modalua help` lists the verbs\n")
+      contains(command.run(word).err, word .. " is no verb either; the verbs are ")
     end
     for _, word in ipairs { "chests.lua", "x", "./fnid", "F\"nid" } do
       local result = command.run(word)

@@ -255,8 +255,8 @@ static const doc_row methods[] = {
     { .name = "download",
       .function = files_download,
       .signature = "client:download(path, file [, options]) -> bytes | nil, err",
-      .help = "Writes the answer of any route into a file. It returns the number of bytes, of "
-              "which there may be any. file is a name, or an object of the host that is a sink "
+      .help = "Writes the answer of any route into a file. It returns the number of bytes. The "
+              "answer can have any size. file is a name, or an object of the host that is a sink "
               "(modalua.h). The file is called file.part until it is complete; after a failure "
               "nothing is left. Without wait_timeout it may last as long as bytes keep coming: the "
               "client's timeout is the longest pause. Records of jobs and peers are refused, since "

@@ -9,6 +9,7 @@
 
 #include "api/connect_options.h"
 #include "base/nearest.h"
+#include "base/utf8.h"
 #include "binding/error.h"
 
 enum { SIZE_LIMIT = 1 << 16 /* bytes */ };
@@ -72,10 +73,9 @@ static _Noreturn void wrong_text(lua_State *L, const char *file, const char *quo
 /* Replaces the text on the top by the table that it returns. [-1, +1, v] */
 static void evaluate_file(lua_State *L, const char *file)
 {
-    static const char mark[] = "\xEF\xBB\xBF"; /* a byte order mark, which some editors write */
-    size_t size, skipped;
+    size_t size;
     const char *text = lua_tolstring(L, -1, &size);
-    skipped = strncmp(text, mark, sizeof mark - 1) == 0 ? sizeof mark - 1 : 0;
+    size_t skipped = utf8_mark_size(text, size);
     lua_pushfstring(L, "@%s", file);
     if (luaL_loadbufferx(L, text + skipped, size - skipped, lua_tostring(L, -1), "t") == LUA_OK) {
         lua_newtable(L);
@@ -149,6 +149,33 @@ static void check_keys(lua_State *L, int table, const char *file)
     }
 }
 
+/* Pushes the names of the servers, in alphabetical order: "archive, pacs". Their table is at index.
+ * [-0, +1, v] */
+static void push_names(lua_State *L, int servers)
+{
+    int first = lua_gettop(L) + 1, end, at;
+    luaL_Buffer b;
+    for (lua_pushnil(L); lua_next(L, servers);) {
+        lua_pop(L, 1);
+        if (lua_type(L, -1) != LUA_TSTRING)
+            continue;
+        luaL_checkstack(L, LUA_MINSTACK, NULL);
+        end = lua_gettop(L);
+        for (at = first; at < end && strcmp(lua_tostring(L, at), lua_tostring(L, end)) < 0; at++)
+            ;
+        lua_pushvalue(L, end); /* the key stays on the top, for lua_next */
+        lua_insert(L, at);
+    }
+    end = lua_gettop(L);
+    luaL_buffinit(L, &b);
+    for (at = first; at <= end; at++) {
+        luaL_addstring(&b, at > first ? ", " : "");
+        lua_pushvalue(L, at);
+        luaL_addvalue(&b);
+    }
+    luaL_pushresult(&b);
+}
+
 /* The table of servers is at index. */
 static _Noreturn void unknown_server(lua_State *L, int servers, const char *file, const char *name)
 {
@@ -160,7 +187,9 @@ static _Noreturn void unknown_server(lua_State *L, int servers, const char *file
     if (h.name)
         error_usage(L, "connect: there is no server '%s' in %s; did you mean '%s'?", name, file,
                     h.name);
-    error_usage(L, "connect: there is no server '%s' in %s", name, file);
+    push_names(L, servers);
+    error_usage(L, "connect: there is no server '%s' in %s; it has %s", name, file,
+                lua_rawlen(L, -1) > 0 ? lua_tostring(L, -1) : "none");
 }
 
 /* Pushes the name of the only server of the table at index. False, and pushes nothing: there are none,

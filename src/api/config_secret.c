@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/own_file.h"
+#include "base/utf8.h"
 #include "binding/error.h"
 
 extern char **environ;
@@ -70,17 +71,6 @@ static int read_all(source *s)
     return 0;
 }
 
-/* Removes a byte order mark, which some editors write. */
-static void remove_mark(source *s)
-{
-    static const char mark[] = "\xEF\xBB\xBF";
-    size_t size = sizeof mark - 1;
-    if (s->size >= size && memcmp(s->text, mark, size) == 0) {
-        s->size -= size;
-        memmove(s->text, s->text + size, s->size);
-    }
-}
-
 /* What is wrong; NULL: the first line has been read, without its end. */
 static const char *read_line(source *s)
 {
@@ -88,7 +78,9 @@ static const char *read_line(source *s)
     int error = read_all(s);
     if (error != 0)
         return strerror(error);
-    remove_mark(s);
+    end = utf8_mark_size(s->text, s->size);
+    s->size -= end;
+    memmove(s->text, s->text + end, s->size);
     for (end = 0; end < s->size && s->text[end] != '\n'; end++)
         ;
     if (end == sizeof s->text)

@@ -53,7 +53,7 @@ static const char *break_of(const char *text, const char *end, size_t width)
 bool text_wrap_next(text_wrap *w, const char **row, size_t *size, size_t *indent)
 {
     const char *line_end, *row_end, *rest;
-    size_t width;
+    size_t width, n;
     if (!w->at)
         return false;
     line_end = memchr(w->at, '\n', (size_t)(w->end - w->at));
@@ -66,9 +66,10 @@ bool text_wrap_next(text_wrap *w, const char **row, size_t *size, size_t *indent
     if (text_width_columns(w->at, (size_t)(line_end - w->at)) > width)
         row_end = break_of(w->at, line_end, width);
     *row = w->at;
-    *size = (size_t)(row_end - w->at);
-    while (row_end<line_end && * size> 0 && (*row)[*size - 1] == ' ')
-        --*size;
+    n = (size_t)(row_end - w->at);
+    while (row_end < line_end && n > 0 && w->at[n - 1] == ' ')
+        n--;
+    *size = n;
     rest = row_end + count_blanks(row_end, line_end);
     w->continues = rest < line_end;
     w->at = w->continues ? rest : line_end < w->end ? line_end + 1 : NULL;

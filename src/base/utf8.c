@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <string.h>
+
 size_t utf8_size(const char *at, const char *end)
 {
     const unsigned char *p = (const unsigned char *)at;
@@ -61,4 +63,11 @@ bool utf8_stream_add(utf8_stream *s, char byte)
         valid = false;
     }
     return valid;
+}
+
+size_t utf8_mark_size(const char *text, size_t size)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+    size_t mark_size = sizeof mark - 1;
+    return size >= mark_size && memcmp(text, mark, mark_size) == 0 ? mark_size : 0;
 }

@@ -16,6 +16,9 @@ size_t utf8_decode(const char *at, const char *end, uint32_t *code);
 /* Whether all of the text is valid. */
 bool utf8_is_valid(const char *text, size_t size);
 
+/* The size of the byte order mark with which some editors begin a text: 3, or 0 when there is none. */
+size_t utf8_mark_size(const char *text, size_t size);
+
 /* A text that comes byte by byte; {0} at its beginning. */
 typedef struct utf8_stream {
     char bytes[4]; /* of a character that is not complete */

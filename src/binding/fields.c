@@ -7,6 +7,8 @@
 #include "base/nearest.h"
 #include "binding/error.h"
 
+enum { LEAST_MISSPELT = 5 }; /* the characters of a name for which a list throws "did you mean" */
+
 static const char kind_key; /* its address is a key of the metatables of the objects */
 static const field_row no_fields[] = { FIELDS_END };
 
@@ -77,11 +79,13 @@ int fields_end_index(lua_State *L, int methods)
     error_usage(L, "%s has no '%s'", kind->noun, n.word);
 }
 
+/* A short name, such as `add`, is near to `odd`: code that looks in any table for it must not fail. */
 int fields_end_list_index(lua_State *L)
 {
     const object_kind *kind = kind_of(L, 1);
     nearest n;
-    if (!kind || lua_type(L, 2) != LUA_TSTRING || has_field(kind, lua_tostring(L, 2)))
+    if (!kind || lua_type(L, 2) != LUA_TSTRING || lua_rawlen(L, 2) < LEAST_MISSPELT ||
+        has_field(kind, lua_tostring(L, 2)))
         return 0;
     n = nearest_of(L, kind, 0);
     if (n.name)

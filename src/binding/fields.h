@@ -31,7 +31,7 @@ void fields_describe(lua_State *L, const object_kind *kind);
 int fields_end_index(lua_State *L, int methods);
 
 /* The same for a list that has fields besides its items, in which any script may look for others: throws
- * only when the name is near that of a field. [-0, +0, v] */
+ * only when the name has five characters or more, and is near that of a field. [-0, +0, v] */
 int fields_end_list_index(lua_State *L);
 
 /* fields(object) -> list of { name =, help = } | nil: those of its kind. */

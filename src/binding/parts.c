@@ -16,6 +16,19 @@ void parts_set_globals(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &globals_key);
 }
 
+void parts_copy_globals(lua_State *L)
+{
+    lua_newtable(L);
+    lua_pushglobaltable(L);
+    for (lua_pushnil(L); lua_next(L, -2);) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -5);
+    }
+    lua_pop(L, 1);
+    parts_set_globals(L);
+}
+
 void parts_push_globals(lua_State *L)
 {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &globals_key) == LUA_TTABLE)

@@ -43,6 +43,10 @@ void parts_provide(lua_State *L, const char *name);
  * first needed. `open` has the light userdata as upvalue 1. [-0, +0, m] */
 void parts_provide_later(lua_State *L, const char *name, lua_CFunction open, void *upvalue);
 
+/* Gives all parts a copy of the globals that the state has now, so that a script that sets a global
+ * such as `type` does not break them. Their _G is that of the script. [-0, +0, m] */
+void parts_copy_globals(lua_State *L);
+
 /* Makes the table on the top the globals of all parts. Without this call they have the globals of
  * the state. [-1, +0, m] */
 void parts_set_globals(lua_State *L);

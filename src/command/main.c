@@ -55,7 +55,7 @@ static void print_usage(FILE *to)
           "\"…\", password = \"…\" } } }\n",
           to);
     fputs("Exit status: 0 success, 1 an operation or a script failed, 2 wrong usage, 130 "
-          "interrupted (Ctrl-C).\n",
+          "interrupted (Ctrl-C), 141 the reader of a pipe has gone.\n",
           to);
 }
 
@@ -118,11 +118,10 @@ static void complete_config(modalua_config *config, command_options *o)
         enter_sandbox(config);
 }
 
-/* NULL: standard error says why there is no runtime. */
-static modalua_runtime *make_runtime(command_options *o, int argc, char **argv)
+/* Makes *rt. After a failure *rt is NULL, and standard error says why. Returns as modalua_create. */
+static int make_runtime(modalua_runtime **rt, command_options *o, int argc, char **argv)
 {
     modalua_config *config = &o->config;
-    modalua_runtime *rt = NULL;
     char *modules = module_path(o, argc, argv);
     char *file = o->no_environment
                      ? NULL
@@ -131,20 +130,22 @@ static modalua_runtime *make_runtime(command_options *o, int argc, char **argv)
     complete_config(config, o);
     config->module_path = modules;
     config->config_file = file;
-    status = modalua_create(&rt, config);
+    *rt = NULL;
+    status = modalua_create(rt, config);
     if (status == MODALUA_OK)
-        status = modalua_set_arg(rt, argc, (const char *const *)argv, o->word < argc ? o->word : 0);
+        status =
+            modalua_set_arg(*rt, argc, (const char *const *)argv, o->word < argc ? o->word : 0);
     if (status != MODALUA_OK) {
         const char *why =
             status == MODALUA_E_SYSTEM ? strerror(errno) : modalua_config_fault(config);
         console_complain("cannot start: %s", why ? why : modalua_strerror(status));
-        modalua_destroy(rt);
-        rt = NULL;
+        modalua_destroy(*rt);
+        *rt = NULL;
     }
     config->module_path = config->config_file = NULL;
     free(modules);
     free(file);
-    return rt;
+    return status;
 }
 
 /* ---- runs ---- */
@@ -299,9 +300,9 @@ static int run_command(command_options *o, int argc, char **argv)
     int status;
     if (o->version || (o->interactive && !terminal_is_interactive()))
         print_version();
-    rt = make_runtime(o, argc, argv);
-    if (!rt)
-        return EXIT_FAILURE;
+    status = make_runtime(&rt, o, argc, argv);
+    if (status != MODALUA_OK)
+        return status == MODALUA_E_INVALID ? EXIT_USAGE : EXIT_FAILURE;
     signals_set_limit(o->config.run_seconds);
     status = exit_status(rt, run_all(rt, o, argc, argv));
     modalua_destroy(rt);

@@ -8,6 +8,7 @@
 
 #include "base/nearest.h"
 #include "base/own_file.h"
+#include "base/utf8.h"
 #include "command/console.h"
 
 /* ---- setting a field ---- */
@@ -68,18 +69,18 @@ static void forget_passphrase(command_options *o)
 /* What is wrong with the file; NULL: its first line has been read. */
 static const char *read_first_line(command_options *o, FILE *file)
 {
-    static const char mark[] = "\xEF\xBB\xBF"; /* a byte order mark, which some editors write */
     const char *fault = file ? own_file_secret_fault(fileno(file)) : strerror(errno);
-    size_t room = 0, skipped;
+    size_t room = 0, skipped, end;
     ssize_t size;
     if (fault)
         return fault;
     setvbuf(file, NULL, _IONBF, 0); /* no copy of the secret stays in a buffer */
     size = getline(&o->own_passphrase, &room, file);
     if (size > 0) {
-        skipped = strncmp(o->own_passphrase, mark, sizeof mark - 1) == 0 ? sizeof mark - 1 : 0;
+        skipped = utf8_mark_size(o->own_passphrase, (size_t)size);
         memmove(o->own_passphrase, o->own_passphrase + skipped, (size_t)size - skipped + 1);
-        o->own_passphrase[strcspn(o->own_passphrase, "\r\n")] = '\0';
+        end = strcspn(o->own_passphrase, "\r\n");
+        explicit_bzero(o->own_passphrase + end, (size_t)size + 1 - end);
     }
     return size > 0 && o->own_passphrase[0] ? NULL : "its first line is empty";
 }

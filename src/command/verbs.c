@@ -1,5 +1,6 @@
 #include "command/verbs.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,7 +18,8 @@
 
 enum {
     USAGE_WIDTH = 46,
-    STEP_MS = 200 /* the longest delay after which a verb is told of a signal */
+    STEP_MS = 200,       /* the longest delay after which a verb is told of a signal */
+    PAGED_MAX = 10000000 /* bytes; when more is held for the pager, it is printed without it */
 };
 
 bool verbs_has(const char *word)
@@ -114,26 +116,39 @@ static void write_options(json_writer *w, bool variables)
 /* What a verb prints through the pager. */
 typedef struct paged_text {
     bool environment; /* whether $PAGER counts */
+    bool is_direct;   /* the text is too large for the pager, and is printed as it comes */
     buffer held;      /* the pieces so far of a text that is not complete */
 } paged_text;
 
-static void show_held(paged_text *paged)
+static void show_held(paged_text *paged, bool with_pager)
 {
-    if (paged->held.size > 0)
+    if (with_pager)
         pager_show(paged->held.data, paged->held.size, paged->environment);
+    else
+        console_print(paged->held.data, paged->held.size);
     free(paged->held.data);
     paged->held = (buffer){ 0 };
+}
+
+/* Keeps the text for the pager. When there are more than `most` bytes, or is no memory, prints it. */
+static void add_paged(paged_text *paged, const char *text, size_t most)
+{
+    size_t size = strlen(text);
+    paged->is_direct =
+        paged->is_direct || paged->held.size > most || !buffer_add(&paged->held, text, size);
+    if (!paged->is_direct)
+        return;
+    if (paged->held.size > 0)
+        show_held(paged, false);
+    console_print(text, size);
 }
 
 /* hold_paged(text): keeps a piece of a text for show_paged. */
 static void hold_paged(void *user, const char *arguments, modalua_reply *reply)
 {
-    paged_text *paged = user;
     char *text = json_text_next_string(&arguments);
-    if (text && !buffer_add(&paged->held, text, strlen(text))) { /* no memory: without the pager */
-        show_held(paged);
-        console_print(text, strlen(text));
-    }
+    if (text)
+        add_paged(user, text, PAGED_MAX);
     free(text);
     modalua_reply_json(reply, "null");
 }
@@ -142,8 +157,15 @@ static void hold_paged(void *user, const char *arguments, modalua_reply *reply)
  * through the pager. */
 static void show_paged(void *user, const char *arguments, modalua_reply *reply)
 {
-    hold_paged(user, arguments, reply);
-    show_held(user);
+    paged_text *paged = user;
+    char *text = json_text_next_string(&arguments);
+    if (text)
+        add_paged(paged, text, SIZE_MAX);
+    free(text);
+    if (paged->held.size > 0)
+        show_held(paged, true);
+    paged->is_direct = false;
+    modalua_reply_json(reply, "null");
 }
 
 /* Runs the verb in steps, so that it can be told of signals between them. Returns as modalua_call. */
@@ -169,9 +191,9 @@ static int run_main(modalua_runtime *rt, const char *json, bool environment)
 {
     paged_text paged = { .environment = environment };
     int status = run_steps(rt, json, &paged);
-    if (status != MODALUA_E_CANCELLED)
-        show_held(&paged); /* of a verb that failed in the middle of its output */
-    free(paged.held.data);
+    if (paged.held.size >
+        0) /* of a verb that failed, or was cancelled, in the middle of its output */
+        show_held(&paged, status != MODALUA_E_CANCELLED);
     return status;
 }
 
@@ -211,6 +233,17 @@ static bool may_be_verb(const char *word)
     return *word == '\0';
 }
 
+static void complain_of_verb(const char *word)
+{
+    buffer names = { 0 };
+    bool ok = true;
+    for (const char *const *name = verb_names; ok && *name; name++)
+        ok = buffer_add(&names, *name, strlen(*name)) && buffer_add(&names, name[1] ? ", " : "", 2);
+    if (ok)
+        console_complain("%s is no verb either; the verbs are %s", word, names.data);
+    free(names.data);
+}
+
 bool verbs_suggest(modalua_runtime *rt, const char *word)
 {
     json_writer w = { 0 };
@@ -230,7 +263,7 @@ bool verbs_suggest(modalua_runtime *rt, const char *word)
     if (nearest)
         console_complain("did you mean %s?", nearest);
     else if (access(word, F_OK) != 0)
-        console_complain("%s is no verb either: `modalua help` lists the verbs", word);
+        complain_of_verb(word);
     found = nearest != NULL;
     free(nearest);
     free(json);

@@ -9,6 +9,7 @@
 #include "api/native.h"
 #include "base/secret.h"
 #include "binding/error.h"
+#include "binding/parts.h"
 #include "embed/c_modules.h"
 #include "embed/config.h"
 #include "embed/gate.h"
@@ -213,9 +214,12 @@ static int open_state_p(lua_State *L)
     clean_path(L, "path", rt->config.module_path,
                environment && (getenv("LUA_PATH_5_4") || getenv("LUA_PATH")));
     clean_path(L, "cpath", NULL, environment && (getenv("LUA_CPATH_5_4") || getenv("LUA_CPATH")));
-    if (rt->lp.sandboxed)
+    if (rt->lp.sandboxed) {
         sandbox_enter(L, finder);
-    else if (finder.search)
+        return 0;
+    }
+    parts_copy_globals(L);
+    if (finder.search)
         host_functions_add_searcher(L, finder);
     return 0;
 }

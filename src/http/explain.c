@@ -92,13 +92,20 @@ static bool is_encrypted_key(const char *file)
            strstr(text, "Proc-Type: 4,ENCRYPTED");
 }
 
+/* Whether the certificate or the key of the client is the wrong argument that libcurl complains about. */
+static bool is_fault_of_key(const http_transfer *t, const char *file)
+{
+    return access(file, R_OK) != 0 || is_encrypted_key(file) || strstr(t->error, "private key") ||
+           strstr(t->error, "client certificate");
+}
+
 /* The key of the client's certificate cannot be used: OpenSSL does not say that a passphrase is lacking. From 8.16 on
  * libcurl takes a key that cannot be read for a wrong argument. */
 static void explain_key(http_transfer *t)
 {
     const http_options *o = &t->server->options;
     const char *file = o->key ? o->key : o->cert;
-    if (t->curl_code == CURLE_BAD_FUNCTION_ARGUMENT && file)
+    if (t->curl_code == CURLE_BAD_FUNCTION_ARGUMENT && file && is_fault_of_key(t, file))
         t->curl_code = CURLE_SSL_CERTPROBLEM;
     if (t->curl_code != CURLE_SSL_CERTPROBLEM || !file || !is_encrypted_key(file))
         return;

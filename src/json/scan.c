@@ -448,7 +448,7 @@ bool json_scan(const char *text, size_t size, json_scan_facts *facts, json_scan_
         cuts->count = 0;
     memset(&s.facts, 0, sizeof s.facts);
     memset(s.keys, 0, sizeof s.keys);
-    if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
+    if (utf8_mark_size(text, size) > 0)
         return fault(&s, s.text,
                      "the text begins with a byte order mark, which JSON does not allow");
     if (!scan_text(&s))

@@ -14,11 +14,11 @@ local SERVER = "\nThe server is the one of `modalua -u URL`, of `modalua --profi
 local NO_ARGUMENTS = " In `modalua playground` the script needs no arguments."
 
 local function name_of_script()
-  return arg[0]:match "([^/]*)%.lua$" or arg[0]
+  return _G.arg[0]:match "([^/]*)%.lua$" or _G.arg[0]
 end
 
 function arguments.refuse(message)
-  io.stderr:write(("%s: %s\n`modalua %s --help` explains the arguments\n"):format(name_of_script(), letters.shown(message), arg[0]))
+  io.stderr:write(("%s: %s\n`modalua %s --help` explains the arguments\n"):format(name_of_script(), letters.shown(message), _G.arg[0]))
   os.exit(2)
 end
 
@@ -117,7 +117,7 @@ end
 function arguments.read(rows)
   local argparse = require "command.argparse"
   local epilog = SERVER .. (needs_arguments(rows) and "" or NO_ARGUMENTS)
-  local parser = argparse("modalua " .. arg[0], rows.about, epilog):help_max_width(MAX_WIDTH)
+  local parser = argparse("modalua " .. _G.arg[0], rows.about, epilog):help_max_width(MAX_WIDTH)
   for _, row in ipairs(rows) do
     local kind, properties = argument_of(row)
     parser[kind](parser, properties)
@@ -126,7 +126,7 @@ function arguments.read(rows)
   parser.error = function(_, message)
     arguments.refuse((message:gsub("\nDid you mean", "; did you mean")))
   end
-  local options = parser:parse(arg)
+  local options = parser:parse(_G.arg)
   complete(options, rows)
   return options
 end

@@ -62,11 +62,24 @@ local function move_nothing(self, aet)
   return not moved and err or nil
 end
 
+local function status_of(err)
+  return not err and 0 or err.dimse_status
+end
+
 -- Whether a source that ends the move so has looked for the study or the destination's address: it has accepted the title then. Others,
 -- such as 0xA700 (out of resources), can come before it looks at the title.
 local function is_past_title(err)
-  local status = err and err.dimse_status or 0
+  local status = status_of(err)
   return status == 0 or status == 0xA701 or status == 0xA702 or status == 0xB000 or status & 0xF000 == 0xC000
+end
+
+-- Why it is not known whether the source knows the destination: err and control are the errors of the move to it, and of the move to an
+-- impossible title (nil: none; false: there was no such move).
+local function why_unknown(from, err, control)
+  if control ~= false and status_of(control) == status_of(err) then
+    return from .. " does not look at the destination when there is nothing to send"
+  end
+  return (control or err).message
 end
 
 -- Adds a row: whether the source knows the destination. Many sources look at the destination first, and refuse an AE title that they do not
@@ -91,7 +104,7 @@ function destination.check(self, add, system)
   if control and control.dimse_status == UNKNOWN_DESTINATION then
     return add(what, "ok", ("known: %s refuses an AE title that it does not know, and does not refuse %s"):format(from, aet))
   end
-  add(what, "unknown", ("cannot be told: %s does not look at the destination when there is nothing to send"):format(from),
+  add(what, "unknown", "cannot be told: " .. why_unknown(from, err, control),
     ("move one study to be certain: modalua move %s --%s %s StudyInstanceUID=…"):format(from,
       self.options.to_aet and "to-aet" or "to", self.options.to or aet))
 end

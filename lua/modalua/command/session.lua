@@ -102,8 +102,8 @@ function Session:piece_text(columns, rows, is_first)
   return (is_first and "[" or ",\n") .. table.concat(lines, ",\n")
 end
 
--- Prints the rows of an iterator (the values of a generic for) as show does, but in pieces as they come: any number of rows needs little
--- memory, but on a terminal, where the pager gets them.
+-- Prints the rows of an iterator (the values of a generic for) as show does, but in pieces as they come. So any number of rows needs little
+-- memory, except on a terminal: there the first megabytes are kept for the pager.
 function Session:show_each(columns, ...)
   remove_bar()
   local rows, is_first = {}, true

@@ -41,7 +41,8 @@ local function epilog_of(verb)
     lines[#lines + 1] = ("  %s\n      %s"):format(example[1], example[2])
   end
   if not verb.commands then
-    lines[#lines + 1] = "\nExit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted (Ctrl-C)."
+    lines[#lines + 1] = "\nExit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted (Ctrl-C), 141 the reader of a pipe has "
+      .. "gone."
   end
   lines[#lines + 1] = "\nThe options -u, --profile, --ca, --cert, --key, --insecure, --verbose, --memory-limit and --time-limit of modalua "
     .. "itself may follow a verb too; `modalua --help` explains them."
@@ -160,7 +161,7 @@ end
 -- failure. `terminal` has the fields width and colour, and the booleans output, errors and input: whether that stream is a terminal. For
 -- the manual page it has also the command's own options, environment variables and verbs: options, environment, verbs.
 function verbs.main(terminal)
-  local name, arguments = arg[0], table.move(arg, 1, #arg, 1, {})
+  local name, arguments = _G.arg[0], table.move(_G.arg, 1, #_G.arg, 1, {})
   local verb = verbs.load(name)
   local parser, commands = parser_of(name, verb, terminal)
   local options = parser:parse(join_values(verb, arguments))

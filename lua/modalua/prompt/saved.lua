@@ -7,7 +7,8 @@ local modalua = require "modalua"
 local orthanc = modalua.connect()
 ]]
 
-local LAST_ERROR <const> = "\n-- An input about the last error was left out: %s\n"
+-- It does not quote the input, which may hold a secret: the console looks for secrets in inputs only.
+local LAST_ERROR <const> = "\n-- An input about the last error was left out.\n"
 
 -- What the prompt has and a script lacks: the name, and the lines that make it.
 local NAMES <const> = {
@@ -83,7 +84,7 @@ function saved.pieces(inputs)
   end
   for i, input in ipairs(inputs) do
     if input.succeeded and uses(input.text, "_err") then
-      pieces[#pieces] = pieces[#pieces] .. LAST_ERROR:format(input.text:match "[^\n]*")
+      pieces[#pieces] = pieces[#pieces] .. LAST_ERROR
     elseif input.succeeded then
       pieces[#pieces + 1] = piece_of(input, i, used)
     end

@@ -97,7 +97,7 @@ local function manual_page(about)
     add_commands(add, name, verbs.load(name))
   end
   add(".SH EXIT STATUS\n" .. tagged("0", "success.") .. tagged("1", "an operation or a script failed.") .. tagged("2", "wrong usage.")
-    .. tagged("130", "interrupted."))
+    .. tagged("130", "interrupted.") .. tagged("141", "the reader of a pipe has gone before the end of the output."))
   add ".SH ENVIRONMENT\n"
   for _, variable in ipairs(about.environment) do
     add(tagged(bold(variable.name), variable.help .. "."))
