@@ -480,7 +480,7 @@ static void handle_signal(void)
     int signal = rl.rl_pending_signal();
     if (signal == SIGWINCH)
         readline_paint_forget();
-    else if (signal == SIGTSTP)
+    else if (signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU)
         readline_paint_remove_hint();
     else if (signal != 0) {
         readline_paint_pause(true);
@@ -493,7 +493,8 @@ static void handle_signal(void)
 /* Waits for a key, and handles signals. False: a signal ends the line. */
 static bool wait_for_key(void)
 {
-    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGTSTP };
+    static const int numbers[] = { SIGINT,   SIGTERM, SIGHUP, SIGWINCH,
+                                   SIGTSTP, SIGTTIN, SIGTTOU };
     struct pollfd in = { STDIN_FILENO, POLLIN, 0 };
     for (;;) {
         sigset_t blocked, before;
