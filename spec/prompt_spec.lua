@@ -141,6 +141,7 @@ describe("At the prompt", function()
   it("Ctrl-D drops an input of several lines, and Alt-Enter begins a line of the same input", function()
     local out = session { { "for i = 1, 2 do\r", open = MORE }, { "\4" }, { "local x = 8\27\rreturn x\r", "\n8\n" }, { "3 + 4\r" } }
     contains(out, "> 3 + 4\n7\n") -- without an empty row
+    contains(out, "return x\n8\n")
   end)
 
   it("the greeting and errors are broken at words", function()

@@ -163,8 +163,10 @@ static void on_display(char **matches, int count, int longest)
 static int on_tab(int count, int key)
 {
     size_t begin = readline_rows_begin(&rl);
-    if (strspn(line() + begin, " \t") >= point() - begin)
-        return rl.rl_insert_text("  ");
+    if (strspn(line() + begin, " \t") >= point() - begin) {
+        rl.rl_insert_text("  ");
+        return 0;
+    }
     if (*rl.rl_last_func == on_tab)
         *rl.rl_last_func = rl.rl_complete;
     return rl.rl_complete(count, key);
@@ -193,7 +195,8 @@ static int on_newline(int count, int key)
 {
     (void)count;
     (void)key;
-    return rl.rl_insert_text("\n");
+    rl.rl_insert_text("\n");
+    return 0; /* readline takes another result of a key of several bytes for the end of the input */
 }
 
 /* ---- the lines before this one ---- */
