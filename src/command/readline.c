@@ -481,9 +481,11 @@ static void on_line(char *text)
 static void handle_signal(void)
 {
     int signal = rl.rl_pending_signal();
-    if (signal == SIGWINCH)
-        readline_paint_forget();
-    else if (signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU)
+    if (signal == SIGWINCH) {
+        readline_paint_resize(rl.rl_check_signals);
+        return;
+    }
+    if (signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU)
         readline_paint_remove_hint();
     else if (signal != 0) {
         readline_paint_pause(true);
@@ -496,8 +498,7 @@ static void handle_signal(void)
 /* Waits for a key, and handles signals. False: a signal ends the line. */
 static bool wait_for_key(void)
 {
-    static const int numbers[] = { SIGINT,   SIGTERM, SIGHUP, SIGWINCH,
-                                   SIGTSTP, SIGTTIN, SIGTTOU };
+    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGTSTP, SIGTTIN, SIGTTOU };
     struct pollfd in = { STDIN_FILENO, POLLIN, 0 };
     for (;;) {
         sigset_t blocked, before;
