@@ -141,6 +141,7 @@ describe("At the prompt", function()
   it("Ctrl-D drops an input of several lines, and Alt-Enter begins a line of the same input", function()
     local out = session { { "for i = 1, 2 do\r", open = MORE }, { "\4" }, { "local x = 8\27\rreturn x\r", "\n8\n" }, { "3 + 4\r" } }
     contains(out, "> 3 + 4\n7\n") -- without an empty row
+    contains(out, "return x\n8\n")
   end)
 
   it("the greeting and errors are broken at words", function()
@@ -172,13 +173,17 @@ describe("At the prompt", function()
     screen.run({ columns = 40, rows = 14, arguments = "-u " .. server.url }, function(s)
       s:shows "\n>"
       s:send "print 'begin' x = orthanc:get '/system'; io.write('end\\n') print(x.Name)\r"
-      s:shows "\nbegin\nget … 1 s  (Ctrl-C cancels)\n\n"
+      s:matches "\nbegin\nget … %d+ s  %(Ctrl%-C cancels%)\n\n"
       modalua.connect(server.url):get(faultd.route("/release", { name = "system" }))
       s:shows "\nbegin\nend\nheld\n>"
       s:send "for _ = 1, 3 do modalua.task.spawn(modalua.task.sleep, 60) end\r"
-      s:shows "\nsleep and 2 more … 1 s\n" -- the rest does not fit
+      s:matches "\nsleep and 2 more … %d+ s\n" -- the rest does not fit
       s:send "\3"
       s:shows "60) end\ncancelled\n>"
+      s:send "io.write 'part' io.flush() modalua.task.sleep(60)\r"
+      s:matches "\npart\nsleep … %d+ s"
+      s:send "\3"
+      s:shows "\npart\ncancelled\n>"
     end)
   end)
 
@@ -214,21 +219,23 @@ describe("At the prompt", function()
       s:send "'x'):find { Level = 'Study'"
       s:shows "\nmodality:find(data [, format]) -> found | nil, err   { Que…\n"
       s:send "\3"
-      s:shows "\n> f(x]) [[\n2\n]] orthanc:modality('x'):find { Level = 'Study'^C\n\n"
+      s:shows "\n> f(x]) [[\n2\n]] orthanc:modality('x'):find { Level = 'Study'^C\n>"
     end)
   end)
+
+  -- Asserts that both screens show the same, and this text.
+  local function same(a, b, text)
+    local plain, coloured
+    assert(expect.eventually(function()
+      plain, coloured = { a:view() }, { b:view() }
+      return plain[1] == coloured[1] and plain[2] == coloured[2] and plain[1]:find(text, 1, true)
+    end), ("%s at %s\n%s at %s"):format(plain[1], plain[2], coloured[1], coloured[2]))
+  end
 
   it("colours change nothing but colours, in windows of 40, 80 and 200 columns", function()
     local KEYS <const> = { ("local 漢字 = { 'e\u{301}', [[x]], "):rep(3), LEFT, LEFT, "漢", HOME, "漢 ", "\27f\27f", "'", "\127\127", END,
       "\23", pasted "a\tb\tc漢\td\nif 'x' then\n", UP, "word ", "\18x =", "\7", "\1\11", "\25", "\31",
       "\27\r", ("漢"):rep(50), UP, END, "--", "\12" }
-    local function same(a, b)
-      local plain, coloured
-      assert(expect.eventually(function()
-        plain, coloured = { a:view() }, { b:view() }
-        return plain[1] == coloured[1] and plain[2] == coloured[2] and plain[1]:find "done"
-      end), ("%s at %s\n%s at %s"):format(plain[1], plain[2], coloured[1], coloured[2]))
-    end
     local options = { columns = 40, rows = 40, arguments = DEAD, environment = "NO_COLOR=1" }
     screen.run(options, function(a)
       options.environment = nil
@@ -239,11 +246,33 @@ describe("At the prompt", function()
             s:shows "\n>"
             s:send(table.concat(KEYS) .. "done")
           end
-          same(a, b)
+          same(a, b, "done")
           for _, s in ipairs { a, b } do
             s:send "\3\12"
             s:shows "\n>\n\n"
           end
+        end
+      end)
+    end)
+  end)
+
+  it("colours change nothing when the window changes during a search of the history", function()
+    local options = { columns = 60, rows = 30, arguments = DEAD, environment = "NO_COLOR=1" }
+    screen.run(options, function(a)
+      options.environment = nil
+      screen.run(options, function(b)
+        for _, s in ipairs { a, b } do
+          s:shows "\n>"
+          s:send(("#'漢字x %s y'\r"):format(("漢"):rep(70)))
+          s:shows "\n220\n"
+          s:send "\18漢字"
+          s:shows "漢字':"
+        end
+        for _, columns in ipairs { 40, 80 } do
+          for _, s in ipairs { a, b } do
+            s:resize(columns, 30)
+          end
+          same(a, b, "漢字': #'漢字x")
         end
       end)
     end)

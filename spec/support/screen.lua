@@ -25,14 +25,23 @@ function screen:resize(columns, rows)
   self:tmux("resize-window", "-x", tostring(columns), "-y", tostring(rows))
 end
 
---- Waits until the screen has the text, and asserts that it comes. A newline in it is the end of a row.
-function screen:shows(text)
+local function wait_for(self, text, plain)
   local shown
   local found = expect.eventually(function()
     shown = "\n" .. self:tmux("capture-pane", "-p").out
-    return shown:find(text, 1, true)
+    return shown:find(text, 1, plain)
   end)
   assert(found, ("the screen does not show %q:\n%s"):format(text, shown))
+end
+
+--- Waits until the screen has the text, and asserts that it comes. A newline in it is the end of a row.
+function screen:shows(text)
+  wait_for(self, text, true)
+end
+
+--- The same for a pattern of Lua.
+function screen:matches(pattern)
+  wait_for(self, pattern, false)
 end
 
 --- What the screen shows, and the row and the column of the cursor, which begin at 0. `colours`: with the control sequences of tmux for

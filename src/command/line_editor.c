@@ -57,11 +57,34 @@ void editing_free_candidates(candidates *c)
     c->count = 0;
 }
 
-static size_t widest_of(const candidates *c)
+/* The bytes of the folder in which all candidates are; 0 when they are no files. */
+static size_t folder_size(const candidates *c)
+{
+    size_t size = c->count > 0 ? strlen(c->list[0]) : 0;
+    size -= size > 0; /* a folder ends with a slash itself */
+    for (size_t i = 0; i < c->count; i++)
+        while (size > 0 &&
+               (c->list[0][size - 1] != '/' || strncmp(c->list[i], c->list[0], size) != 0))
+            size--;
+    return size;
+}
+
+/* What is shown of a candidate: no folder, and no quote that ends the string. */
+static const char *shown_part(const char *word, size_t folder, size_t *size)
+{
+    *size = strlen(word + folder);
+    if (*size > 1 && strchr("\"'", word[folder + *size - 1]))
+        --*size;
+    return word + folder;
+}
+
+static size_t widest_of(const candidates *c, size_t folder)
 {
     size_t widest = 0;
     for (size_t i = 0; i < c->count; i++) {
-        size_t width = text_width_columns(c->list[i], strlen(c->list[i]));
+        size_t size;
+        const char *part = shown_part(c->list[i], folder, &size);
+        size_t width = text_width_columns(part, size);
         widest = width > widest ? width : widest;
     }
     return widest;
@@ -69,15 +92,17 @@ static size_t widest_of(const candidates *c)
 
 void editing_print_candidates(const candidates *c)
 {
-    size_t width = widest_of(c) + 2, columns = terminal_width(STDOUT_FILENO) / width;
+    size_t folder = folder_size(c), width = widest_of(c, folder) + 2;
+    size_t columns = terminal_width(STDOUT_FILENO) / width;
     columns = columns > 0 ? columns : 1;
     for (size_t i = 0; i < c->count; i++) {
-        const char *word = c->list[i];
+        size_t size;
+        const char *part = shown_part(c->list[i], folder, &size);
         bool is_last = i + 1 == c->count || (i + 1) % columns == 0;
-        size_t padding = is_last ? 0 : width - text_width_columns(word, strlen(word));
+        size_t padding = is_last ? 0 : width - text_width_columns(part, size);
         if (i % columns == 0)
             putchar('\n');
-        console_show(stdout, word, strlen(word), SHOWN_LINE);
+        console_show(stdout, part, size, SHOWN_LINE);
         printf("%*s", (int)padding, "");
     }
     if (c->all > c->count)

@@ -163,8 +163,10 @@ static void on_display(char **matches, int count, int longest)
 static int on_tab(int count, int key)
 {
     size_t begin = readline_rows_begin(&rl);
-    if (strspn(line() + begin, " \t") >= point() - begin)
-        return rl.rl_insert_text("  ");
+    if (strspn(line() + begin, " \t") >= point() - begin) {
+        rl.rl_insert_text("  ");
+        return 0;
+    }
     if (*rl.rl_last_func == on_tab)
         *rl.rl_last_func = rl.rl_complete;
     return rl.rl_complete(count, key);
@@ -193,7 +195,8 @@ static int on_newline(int count, int key)
 {
     (void)count;
     (void)key;
-    return rl.rl_insert_text("\n");
+    rl.rl_insert_text("\n");
+    return 0; /* readline takes another result of a key of several bytes for the end of the input */
 }
 
 /* ---- the lines before this one ---- */
@@ -478,9 +481,11 @@ static void on_line(char *text)
 static void handle_signal(void)
 {
     int signal = rl.rl_pending_signal();
-    if (signal == SIGWINCH)
-        readline_paint_forget();
-    else if (signal == SIGTSTP)
+    if (signal == SIGWINCH) {
+        readline_paint_resize(rl.rl_check_signals);
+        return;
+    }
+    if (signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU)
         readline_paint_remove_hint();
     else if (signal != 0) {
         readline_paint_pause(true);
@@ -493,7 +498,7 @@ static void handle_signal(void)
 /* Waits for a key, and handles signals. False: a signal ends the line. */
 static bool wait_for_key(void)
 {
-    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGTSTP };
+    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGTSTP, SIGTTIN, SIGTTOU };
     struct pollfd in = { STDIN_FILENO, POLLIN, 0 };
     for (;;) {
         sigset_t blocked, before;

@@ -247,15 +247,6 @@ void readline_paint_pause(bool paused)
     is_paused = paused;
 }
 
-void readline_paint_forget(void)
-{
-    if (hint_below == 0)
-        return;
-    hint_below = 0;
-    fputs("\033[J", stdout);
-    fflush(stdout);
-}
-
 /* ---- all of it ---- */
 
 static void paint(void)
@@ -296,6 +287,21 @@ static void redisplay(void)
     rl->rl_redisplay();
     if (!is_paused)
         paint();
+}
+
+void readline_paint_resize(void (*handle)(void))
+{
+    if (hint_below > 0)
+        fputs("\033[J", stdout);
+    hint_below = 0;
+    fflush(stdout);
+    if (rl)
+        *rl->rl_redisplay_function = rl->rl_redisplay;
+    handle();
+    if (!rl)
+        return;
+    *rl->rl_redisplay_function = redisplay;
+    redisplay();
 }
 
 void readline_paint_open(const readline_library *library, line_editor *e)

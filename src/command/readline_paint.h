@@ -20,7 +20,8 @@ void readline_paint_remove_hint(void);
 /* The same, and draws nothing until it is called with false. */
 void readline_paint_pause(bool paused);
 
-/* Removes the hint when the window has another size, and its place is unknown: readline then draws the line anew. */
-void readline_paint_forget(void);
+/* The window has another size, and the place of the hint is unknown: removes it, and calls `handle`, in which
+ * readline draws the line anew. It goes to the beginning of the line first, but only with its own function. */
+void readline_paint_resize(void (*handle)(void));
 
 #endif

@@ -44,6 +44,13 @@ static void draw(const modalua_runtime *rt, double seconds)
     console_bar(NULL, text, size);
 }
 
+/* Moves the cursor to the beginning of a row without text. The script may have printed a part of a line:
+ * as many blanks as a row has columns then end in the next row, and else in the same one. */
+static void begin_row(void)
+{
+    fprintf(stderr, "%*s\r", (int)terminal_width(STDERR_FILENO), "");
+}
+
 /* Waits until the run can go on. False: it cannot yet, but a short time is over. */
 static bool wait_for_run(modalua_runtime *rt)
 {
@@ -60,6 +67,8 @@ int waiting_line_step(modalua_runtime *rt, waiting_line *w)
         w->next = now + PATIENCE;
     if (!w->on || now < w->next)
         return modalua_step(rt, STEP_MS);
+    if (!w->shown)
+        begin_row();
     draw(rt, now - w->begun);
     w->shown = true;
     if (!wait_for_run(rt))

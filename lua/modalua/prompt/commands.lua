@@ -169,7 +169,7 @@ local ROWS = {
   { "time", "[on | off]", "shows how long each input took" },
   { "numbers", "[on | off]", "shows the number of each input: _3 is the value of input 3, In[3] its text" },
   { "history", "", "the earlier inputs" },
-  { "quit", "", "leaves; so do Ctrl-D and os.exit()" },
+  { "quit", "", "leaves; so do .exit, Ctrl-D and os.exit()" },
 }
 
 local OTHERS = {
@@ -183,6 +183,7 @@ local HELP_COLUMN = 28
 
 -- The row of a command; throws when there is none.
 local function row_of(name)
+  name = name == "exit" and "quit" or name
   local names = {}
   for i, row in ipairs(ROWS) do
     if row[1] == name then

@@ -10,8 +10,8 @@ local values = require "prompt.values"
 
 local completion = {}
 
-local COMMANDS = { ".edit", ".help", ".history", ".jobs", ".load", ".mode", ".numbers", ".once", ".output", ".quit", ".save", ".schema",
-  ".shell", ".time", ".trace", ".watch" }
+local COMMANDS = { ".edit", ".exit", ".help", ".history", ".jobs", ".load", ".mode", ".numbers", ".once", ".output", ".quit", ".save",
+  ".schema", ".shell", ".time", ".trace", ".watch" }
 local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not",
   "or", "repeat", "return", "then", "true", "until", "while" }
 local LEVELS = { "Patient", "Study", "Series", "Instance" }
