@@ -443,7 +443,11 @@ describe("A modality that is asked for the numbers of images of many studies", f
   it("is asked for fewer when it refuses so many answers, and remembers that", function()
     local place = place_of(100, { cap = 10, excess = "refuse" })
     count(place, 100, 100)
-    assert.are.equal(17, count(place, 100, 100)) -- lists of 6
+    assert.are.equal(15, count(place, 100, 100)) -- lists of 7
+  end)
+
+  it("is asked one by one when it refuses every list, and remembers that from the first one on", function()
+    assert.are.equal(6 + 200, count(place_of(200, { cap = 1, excess = "refuse" }), 200, 200)) -- lists of 50, 25, 13, 7, 4, 2
   end)
 
   it("is asked again for what it leaves out", function()

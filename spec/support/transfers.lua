@@ -13,6 +13,8 @@ local part = require "spec.support.part"
 local served = require "spec.support.served"
 local transfer = require "modalua.transfer"
 
+local found_items = part "transfer.found_items"
+
 local transfers = {}
 
 -- ---- servers ----
@@ -22,7 +24,7 @@ function transfers.folder()
   return served.folder "transfer"
 end
 
---- Adds studies 1.9.1 to 1.9.n, which no server has, to a ledger, as if they had been found.
+--- Adds studies 1.9.1 to 1.9.n, which no server has, to a ledger, as if they had been found. What has a date is sent before them.
 function transfers.add_studies(path, n)
   local L <close> = assert(part "transfer.ledger".open(path, { create = false }))
   assert(L:join { host = "spec", pid = 1 })
@@ -30,7 +32,7 @@ function transfers.add_studies(path, n)
   for first = 1, n, 500 do
     local list = {}
     for i = first, math.min(first + 499, n) do
-      list[#list + 1] = { key = "1.9." .. i, uids = { StudyInstanceUID = "1.9." .. i } }
+      list[#list + 1] = { key = "1.9." .. i, uids = { StudyInstanceUID = "1.9." .. i }, rank = found_items.rank({}, "newest") }
     end
     assert(L:add_items(list, {}))
   end

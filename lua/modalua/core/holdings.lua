@@ -204,6 +204,8 @@ local function shorter(place, n, is_refused, asked)
   return asked > UIDS_PER_LIST and UIDS_PER_LIST or nil -- a place that knows lists may not know such long ones
 end
 
+local count_parts
+
 -- Asks for UIDs of one parent as a list, and in shorter ones where that list shows nothing. Returns true, or nil and the reason.
 local function count_list(place, clock, level, parent, uids, numbers)
   local left, refused = ask_list(place, clock, level, parent, uids, numbers)
@@ -211,24 +213,22 @@ local function count_list(place, clock, level, parent, uids, numbers)
     return nil, refused
   end
   local size = shorter(place, #left, refused, #uids)
-  for first = 1, size and #left or 0, size or 1 do
-    local part = table.move(left, first, math.min(first + size - 1, #left), 1, {})
-    local done, err = count_list(place, clock, level, parent, part, numbers)
-    if not done then
-      return nil, err
-    end
+  if not size then
+    return true
   end
-  if size and refused and place.knows_lists then
+  local done, err = count_parts(place, clock, level, parent, left, size, numbers)
+  if done and refused then
     place.longest = math.min(place.longest or size, size)
   end
-  return true
+  return done, err
 end
 
--- Adds to `numbers` the resources of one parent that the place has. Returns true, or nil and the reason.
-local function count_children(place, clock, level, parent, uids, numbers)
+-- Adds to `numbers` the resources of one parent that the place has, with at most `size` of them in one question, and never more than it is
+-- known to take. Returns true, or nil and the reason.
+function count_parts(place, clock, level, parent, uids, size, numbers)
   local first = 1
   while first <= #uids do
-    local last = math.min(first + math.min(clock.uids_per_list or UIDS_PER_LIST, place.longest or math.huge) - 1, #uids)
+    local last = math.min(first + math.min(size, place.longest or size) - 1, #uids)
     local done, err = count_list(place, clock, level, parent, table.move(uids, first, last, 1, {}), numbers)
     if not done then
       return nil, err
@@ -272,7 +272,7 @@ function holdings.count(place, clock, level, list)
   end
   local groups, group_of = group_by_parent(level, list)
   for _, group in ipairs(groups) do
-    local done, err = count_children(place, clock, level, group.parent, group.uids, group.numbers)
+    local done, err = count_parts(place, clock, level, group.parent, group.uids, clock.uids_per_list or UIDS_PER_LIST, group.numbers)
     if not done then
       return nil, err
     end
