@@ -368,8 +368,7 @@ bool sqlite_add_row(lua_State *L, const sqlite *s, lua_Integer n)
     return true;
 }
 
-/* Steps to the end, with the rows in the table on the top. Returns SQLITE_DONE or what is wrong. [-0, +0, m] */
-static int sqlite_step_all(lua_State *L, const sqlite *s)
+int sqlite_step_all(lua_State *L, const sqlite *s)
 {
     int code;
     for (lua_Integer n = 1; (code = s->api.step(s->active)) == SQLITE_ROW; n++)
