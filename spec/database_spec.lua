@@ -397,6 +397,13 @@ describe("db:run_slowly on SQLite", function()
     assert.are.equal(1, result.status)
   end)
 
+  it("is ended by the time limit of the run", function()
+    open("slow_limited"):close()
+    local result = command.run("--time-limit", "0.3", "-e", ([[
+      assert(require "spec.support.part" "transfer.native".open(%q)):run_slowly %q]]):format(folder .. "/slow_limited", ENDLESS))
+    assert.are.same({ out = "", err = "modalua: the run took longer than 0.3 s\n", status = 1 }, result)
+  end)
+
   it("is ended by Ctrl-C", function()
     open("slow_interrupted"):close()
     local pipe = assert(io.popen(("exec %s 2>&1"):format(served.quoted { command.path, "-e", ([[
