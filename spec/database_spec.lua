@@ -351,6 +351,19 @@ describe("db:run_slowly on SQLite", function()
     assert.are.same({ { n = 5 } }, run(db, "SELECT count(*) AS n FROM t"))
   end)
 
+  it("blocks, and gives the same, when there is no descriptor left for its thread", function()
+    open("slow_alone"):close()
+    local result = command.shell(([[ulimit -n 32; exec "$M" -e '
+      local db = assert(require "spec.support.part" "transfer.native".open("%s"))
+      db:run "SELECT 1"
+      local files, full = {}, nil
+      repeat
+        files[#files + 1], full = io.open "/dev/null"
+      until full
+      print(#db:run_slowly "VALUES (1), (2)")']]):format(folder .. "/slow_alone"))
+    assert.are.same({ out = "2\n", err = "", status = 0 }, result)
+  end)
+
   it("lets other tasks work, keeps its connection for itself, and ends when it is cancelled", function()
     local db <close> = open "slow_cancelled"
     local endless = modalua.task.spawn(db.run_slowly, db, ENDLESS)
@@ -382,6 +395,13 @@ describe("db:run_slowly on SQLite", function()
       error "this is the end"]]):format(folder .. "/slow_closed", ENDLESS))
     assert.matches("this is the end", result.err)
     assert.are.equal(1, result.status)
+  end)
+
+  it("is ended by the time limit of the run", function()
+    open("slow_limited"):close()
+    local result = command.run("--time-limit", "0.3", "-e", ([[
+      assert(require "spec.support.part" "transfer.native".open(%q)):run_slowly %q]]):format(folder .. "/slow_limited", ENDLESS))
+    assert.are.same({ out = "", err = "modalua: the run took longer than 0.3 s\n", status = 1 }, result)
   end)
 
   it("is ended by Ctrl-C", function()

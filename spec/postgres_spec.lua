@@ -495,6 +495,13 @@ describe("A server whose name is looked up slowly", function()
       print(assert(native.open(by_name)):run "SELECT 1 AS one"[1].one)]])
   end)
 
+  it("is named as the cause when it is the second one of an address, too", function()
+    prints("08001\n", [[
+      local db, err = native.open((by_name:gsub("@", "@127.0.0.1:1,", 1)), false, { connect = 0.5 })
+      assert(not db and err.message:find("the name of the server could not be looked up in time", 1, true), err)
+      print(err.code)]])
+  end)
+
   it("holds up neither a cancelled task nor the end of the program", function()
     prints("cancelled\n", [[
       local opening = task.spawn(native.open, by_name)

@@ -147,6 +147,10 @@ describe("The reader of CSV", function()
     local reason = values_of("AccessionNumber\n12345678901234567890\n")[1]
     assert.matches("16", reason, 1, true)
     assert.is_nil(reason:find "keep")
+    local _, message = part "core.native_steps".filter("transfer", "Study", { StationName = "CT1" }, nil, true)
+    assert.matches("add keep = ", message, 1, true)
+    assert.are.equal("StationName is not a Study-level attribute: Orthanc would ignore this filter and return more than asked.",
+      part "transfer.hints".plain(message))
   end)
 
   it("skips a byte order mark, and refuses UTF-16", function()

@@ -118,7 +118,7 @@ const char *find_filter_fault(lua_State *L, int keep, const char *key, const cha
         return NULL;
     if (dicom_vr_is_moment(vr)) /* hardly meant */
         return lua_pushstring(L, message);
-    return lua_pushfstring(L, "%s (keep = { \"%s\" } sends it as it is)", message, key);
+    return lua_pushfstring(L, "%s" FIND_FILTER_SENDS_IT, message, key);
 }
 
 bool find_filter_is_odd(lua_State *L, int keep, const char *label, const char *key,
@@ -223,11 +223,11 @@ static void push_refusal(lua_State *L, const find_filter *f, const pair *p)
         lua_pushfstring(L, "%s is a sequence", p->key);
     else
         lua_pushfstring(L, "%s is not a %s-level attribute", p->key, orthanc_level_name(f->level));
-    lua_pushliteral(L, ": Orthanc would ignore this filter and return more than asked. ");
+    lua_pushliteral(L, ": Orthanc would ignore this filter and return more than asked.");
     if (advice)
-        lua_pushfstring(L, "%c%s.", toupper((unsigned char)advice[0]), advice + 1);
+        lua_pushfstring(L, " %c%s.", toupper((unsigned char)advice[0]), advice + 1);
     else
-        lua_pushfstring(L, "If the modality matches by it, add keep = { \"%s\" }.", p->key);
+        lua_pushfstring(L, FIND_FILTER_ADD_KEEP, p->key);
     lua_concat(L, 3);
 }
 

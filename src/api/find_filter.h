@@ -55,6 +55,10 @@ bool find_filter_is_invalid(lua_State *L, const char *key, const char *value, si
 /* Whether the values of the key's tag are dates (DA). */
 bool find_filter_is_date(const char *key);
 
+/* What messages say of the option `keep`, with a %s for the tag. */
+#define FIND_FILTER_SENDS_IT " (keep = { \"%s\" } sends it as it is)"
+#define FIND_FILTER_ADD_KEEP " If the modality matches by it, add keep = { \"%s\" }."
+
 /* Why the value is wrong for the tag of the key (orthanc/values.h), without the filter in front: pushed
  * and returned. NULL: it is right, or `keep` has the tag. A date or time that servers would read as a
  * range is wrong all the same. [-0, +(0|1), m] */

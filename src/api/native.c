@@ -83,6 +83,13 @@ static int native_l_fault(lua_State *L)
     return 1;
 }
 
+static int native_l_keep_advice(lua_State *L)
+{
+    lua_pushliteral(L, FIND_FILTER_SENDS_IT);
+    lua_pushliteral(L, FIND_FILTER_ADD_KEEP);
+    return 2;
+}
+
 static int native_l_is_date(lua_State *L)
 {
     lua_pushboolean(L, find_filter_is_date(luaL_checkstring(L, 1)));
@@ -285,6 +292,8 @@ static const luaL_Reg functions[] = {
     /* fault(key, value, keep | nil) -> message | nil. Why a filter has the wrong value for its tag; the
      * message begins with a verb. */
     { "fault", native_l_fault },
+    /* keep_advice() -> text, text. What messages about filters say of the option `keep`, with a %s for the tag. */
+    { "keep_advice", native_l_keep_advice },
     /* is_date(key) -> boolean. Whether the values of the tag are dates. */
     { "is_date", native_l_is_date },
     /* keyword(number) -> name | nil. The keyword of a tag that is given as gggg,eeee or ggggeeee; nil when

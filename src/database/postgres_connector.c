@@ -11,9 +11,9 @@
 #include "base/thread.h"
 #include "base/wakeup.h"
 
-/* The thread notices within microseconds that it was given up, unless it looks a name up. Longer than this is not
- * waited for: see postgres_connector_give_up. */
-enum { GIVE_UP_MS = 20 };
+/* The thread notices within microseconds that it was given up, unless it looks a name up, or is inside a TLS
+ * handshake on a busy machine. Longer than this is not waited for: see postgres_connector_give_up. */
+enum { LOOK_UP_MS = 20, GIVE_UP_MS = 2000 };
 
 enum {
     STACK_BYTES = 1024 * 1024
@@ -37,8 +37,11 @@ struct postgres_connector {
     postgres_functions api;
     char *address, *host, *hostaddr, *port;
     host_thread locale; /* libpq's messages are translated otherwise */
-    PGconn *conn;       /* of the thread, until it has ended */
-    atomic_bool is_looked_up, is_given_up, has_ended;
+    pthread_t thread;
+    PGconn *conn;              /* of the thread, until it has ended */
+    atomic_bool may_use_tls;   /* the server has accepted a connection */
+    atomic_bool awaits_server; /* libpq, which can look a name up, does not work */
+    atomic_bool is_given_up, has_ended;
     wakeup ended;    /* the thread tells the loop */
     wakeup given_up; /* the loop tells the thread */
 };
@@ -89,24 +92,26 @@ static PGconn *connector_begin(const postgres_connector *c)
 }
 
 /* Waits for the server, or until the connection is given up. */
-static void connector_wait(const postgres_connector *c, short events)
+static void connector_wait(postgres_connector *c, short events)
 {
     struct pollfd fds[] = { { .fd = c->api.socket(c->conn), .events = events },
                             { .fd = c->given_up.reader, .events = POLLIN } };
+    atomic_store(&c->awaits_server, true);
     poll(fds, 2, -1);
+    atomic_store(&c->awaits_server, false);
 }
 
 static void connector_connect(postgres_connector *c)
 {
     PostgresPollingStatusType status = PGRES_POLLING_WRITING;
     c->conn = connector_begin(c);
-    atomic_store(&c->is_looked_up, true);
     if (!c->conn || c->api.status(c->conn) == CONNECTION_BAD)
         return;
     while (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING) {
         connector_wait(c, status == PGRES_POLLING_READING ? POLLIN : POLLOUT);
         if (atomic_load(&c->is_given_up))
             return;
+        atomic_store(&c->may_use_tls, c->api.status(c->conn) != CONNECTION_STARTED);
         status = c->api.connectPoll(c->conn);
     }
 }
@@ -151,13 +156,10 @@ static int connector_fill(postgres_connector *c, const char *address, PGconn *li
 
 static int connector_start_thread(postgres_connector *c)
 {
-    pthread_t thread;
     int fault;
     atomic_store(&c->users, 2);
-    fault = thread_start(&thread, STACK_BYTES, connector_run, c);
-    if (fault == 0)
-        pthread_detach(thread);
-    else
+    fault = thread_start(&c->thread, STACK_BYTES, connector_run, c);
+    if (fault != 0)
         atomic_store(&c->users, 1);
     return fault;
 }
@@ -193,7 +195,16 @@ bool postgres_connector_has_ended(const postgres_connector *c)
 
 bool postgres_connector_looks_up(const postgres_connector *c)
 {
-    return !atomic_load(&c->is_looked_up);
+    return !atomic_load(&c->awaits_server);
+}
+
+/* The end of the process must not meet the end of the thread either, where OpenSSL frees what it has for it. */
+static void connector_leave_thread(postgres_connector *c)
+{
+    if (atomic_load(&c->has_ended))
+        pthread_join(c->thread, NULL);
+    else
+        pthread_detach(c->thread);
 }
 
 PGconn *postgres_connector_take(postgres_connector **c, PQnoticeReceiver on_notice, void *user)
@@ -204,13 +215,15 @@ PGconn *postgres_connector_take(postgres_connector **c, PQnoticeReceiver on_noti
         (*c)->api.setnonblocking(conn, 1);
     }
     (*c)->conn = NULL;
+    connector_leave_thread(*c);
     connector_leave(*c);
     *c = NULL;
     return conn;
 }
 
 /* The process may end after this. Its end frees what OpenSSL has, so the thread must not be inside a TLS handshake
- * then. It is in none while it looks a name up. */
+ * then. It is in none while it looks a name up, unless a server that has accepted a connection is not the right
+ * one. */
 void postgres_connector_give_up(postgres_connector **c)
 {
     struct pollfd ended;
@@ -219,7 +232,8 @@ void postgres_connector_give_up(postgres_connector **c)
     atomic_store(&(*c)->is_given_up, true);
     wakeup_send(&(*c)->given_up);
     ended = (struct pollfd){ .fd = (*c)->ended.reader, .events = POLLIN };
-    poll(&ended, 1, GIVE_UP_MS);
+    poll(&ended, 1, atomic_load(&(*c)->may_use_tls) ? GIVE_UP_MS : LOOK_UP_MS);
+    connector_leave_thread(*c);
     connector_leave(*c);
     *c = NULL;
 }

@@ -19,7 +19,7 @@ postgres_connector *postgres_connector_start(const postgres_functions *api, cons
 int postgres_connector_fd(const postgres_connector *c);
 bool postgres_connector_has_ended(const postgres_connector *c);
 
-/* Whether it is still looking a name up. */
+/* Whether it is looking a name up: nothing else of what libpq does takes long. */
 bool postgres_connector_looks_up(const postgres_connector *c);
 
 /* After the end: returns the connection, made or failed, and frees the connector. NULL: not enough memory. What

@@ -138,13 +138,15 @@ static int sqlite_find_file(const char *path, bool create, bool is_read)
     return 0;
 }
 
-/* interrupt_look reads a clock that can be late (clock_coarse): it throws only after that time. */
+/* interrupt_look reads a clock that can be late (clock_coarse): it throws only after that time. The time that a
+ * thread takes (sqlite_slow.h) is the loop's to limit: what is overdue may be the Lua code of another task. */
 static int sqlite_on_progress(void *user)
 {
     static const double coarse = 0.02;
     const sqlite *s = user;
-    return atomic_load(&s->is_stopped) || loop_cancels(s->base.lp) != s->cancels ||
-           loop_overdue(s->base.lp) > coarse;
+    if (atomic_load(&s->is_stopped) || loop_cancels(s->base.lp) != s->cancels)
+        return true;
+    return !s->slow && loop_overdue(s->base.lp) > coarse;
 }
 
 /* The file may have been made by another user: its schema must not reach anything but its own tables. */
@@ -368,8 +370,7 @@ bool sqlite_add_row(lua_State *L, const sqlite *s, lua_Integer n)
     return true;
 }
 
-/* Steps to the end, with the rows in the table on the top. Returns SQLITE_DONE or what is wrong. [-0, +0, m] */
-static int sqlite_step_all(lua_State *L, const sqlite *s)
+int sqlite_step_all(lua_State *L, const sqlite *s)
 {
     int code;
     for (lua_Integer n = 1; (code = s->api.step(s->active)) == SQLITE_ROW; n++)

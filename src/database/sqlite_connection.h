@@ -55,6 +55,10 @@ void sqlite_leave_statement(sqlite *s);
  * [-0, +0, m] */
 bool sqlite_add_row(lua_State *L, const sqlite *s, lua_Integer n);
 
+/* Steps to the end of the statement, and adds the rows to the table on the top. Returns SQLITE_DONE or what is
+ * wrong. [-0, +0, m] */
+int sqlite_step_all(lua_State *L, const sqlite *s);
+
 /* The end of a call: `code` is what the last step returned, `total` sqlite3_total_changes64 before it, and the rows
  * are on the top. Leaves the statement. Returns the results of db:run. [-1, +2, v] */
 int sqlite_end_call(lua_State *L, sqlite *s, int code, sqlite3_int64 total);

@@ -1,5 +1,5 @@
-/* database/sqlite_slow.h - statements of SQLite that take long: a thread carries out each step to the next row, and
- * other tasks go on meanwhile. The connection is the thread's alone during a step. */
+/* database/sqlite_slow.h - statements of SQLite that take long: a thread of the call carries out each step to the
+ * next row, and other tasks go on meanwhile. The connection is the thread's alone during a step. */
 #ifndef DATABASE_SQLITE_SLOW_H
 #define DATABASE_SQLITE_SLOW_H
 

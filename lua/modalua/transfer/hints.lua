@@ -4,7 +4,11 @@ local native = require "core.native"
 
 local hints = {}
 
-local ADVICE <const> = { " %(keep = { \"[^\"]*\" } sends it as it is%)", " If the modality matches by it, add keep = { \"[^\"]*\" }%." }
+-- The texts of that advice as patterns: they have a %s for a tag.
+local ADVICE <const> = { native.keep_advice() }
+for i, text in ipairs(ADVICE) do
+  ADVICE[i] = text:gsub("%p", "%%%0"):gsub("%%%%s", '[^"]*')
+end
 
 -- The message of another part without that advice.
 function hints.plain(message)
