@@ -7,6 +7,7 @@ local matching = require "core.matching"
 local modalua = require "modalua"
 local native = require "core.native"
 local session = require "command.session"
+local tag_help = require "prompt.tag_help"
 
 local search = {}
 
@@ -179,20 +180,11 @@ local function shown_names()
   return names
 end
 
--- All keywords of the dictionary.
-local function dictionary()
-  local names = {}
-  for name in require "prompt.tags":gmatch "[^\n]+" do
-    names[#names + 1] = name
-  end
-  return names
-end
-
 -- After the server refused a tag: what may be meant by the first one that is no keyword of DICOM, else "".
 local function suggestion_for(order)
   for _, tag in ipairs(order) do
     if not native.tag(tag) then
-      local near = doc.nearest(tag, shown_names()) or doc.nearest(tag, dictionary())
+      local near = doc.nearest(tag, shown_names()) or doc.nearest(tag, tag_help.keywords())
       return near and ("; did you mean %s instead of %s?"):format(near, tag) or ("; %s is no DICOM keyword"):format(tag)
     end
   end

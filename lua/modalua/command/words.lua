@@ -4,6 +4,7 @@ local require = ...
 local letters = require "text.letters"
 local modalua = require "modalua"
 local native = require "core.native"
+local tag_help = require "prompt.tag_help"
 local verbs = require "command.verbs"
 
 local words = {}
@@ -147,7 +148,7 @@ end
 -- The tags of the dictionary that begin so, in any case of the letters.
 local function dictionary_tags(text)
   local list = {}
-  for name in require "prompt.tags":gmatch "[^\n]+" do
+  for _, name in ipairs(tag_help.keywords()) do
     if name:sub(1, #text):lower() == text:lower() then
       list[#list + 1] = name
     end

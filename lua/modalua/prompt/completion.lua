@@ -6,6 +6,7 @@ local help = require "prompt.help"
 local hint = require "prompt.hint"
 local native = require "core.native"
 local scanning = require "prompt.scanning"
+local tag_help = require "prompt.tag_help"
 local values = require "prompt.values"
 
 local completion = {}
@@ -126,14 +127,6 @@ local function add_files(search, suffix)
   end
 end
 
-local function tag_names()
-  local names = {}
-  for name in require "prompt.tags":gmatch "[^\n]+" do
-    names[#names + 1] = name
-  end
-  return names
-end
-
 -- Adds the tags of the level ("Worklist" and "Step" too; nil: of every level). All other tags only when none of these fits.
 local function add_tags(search, level, suffix)
   local seen = {}
@@ -146,7 +139,7 @@ local function add_tags(search, level, suffix)
     end
   end
   if #search.list == 0 then
-    add(search, tag_names(), suffix)
+    add(search, tag_help.keywords(), suffix)
   end
 end
 
@@ -225,7 +218,7 @@ local function add_argument_values(search, row, name, n, outside, quote)
   elseif name == "help" then
     add(search, help.topics(), quote)
     if #search.list == 0 then
-      add(search, tag_names(), quote)
+      add(search, tag_help.keywords(), quote)
     end
   end
 end
@@ -342,7 +335,7 @@ local function complete_topic(search)
     add(search, help.topics())
   end
   if #search.list == 0 then
-    add(search, tag_names())
+    add(search, tag_help.keywords())
   end
 end
 

@@ -5,6 +5,7 @@ local kinds = require "prompt.kinds"
 local letters = require "text.letters"
 local modalua = require "modalua"
 local native = require "core.native"
+local tag_help = require "prompt.tag_help"
 
 local help = {}
 
@@ -247,7 +248,7 @@ local function variable_texts(texts, word)
 end
 
 local function tag_texts(texts, word)
-  texts[#texts + 1] = require "prompt.tag_help".of(word)
+  texts[#texts + 1] = tag_help.of(word)
 end
 
 local function texts_of_word(word)
@@ -289,7 +290,7 @@ local function in_other_case(word)
       return name
     end
   end
-  for name in require "prompt.tags":gmatch "[^\n]+" do
+  for _, name in ipairs(tag_help.keywords()) do
     if name:lower() == word:lower() then
       return name
     end

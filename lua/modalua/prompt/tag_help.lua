@@ -1,4 +1,4 @@
--- prompt.tag_help: the help text for a DICOM tag.
+-- prompt.tag_help: the keywords of DICOM, and the help text for each.
 local require = ...
 local native = require "core.native"
 
@@ -42,6 +42,15 @@ local function place_text(keyword, facts)
     return in_worklist or "No level of a query has it; the option keep of find sends it anyway."
   end
   return ("In queries of the levels %s."):format(table.concat(facts.levels, ", "))
+end
+
+-- All keywords of the dictionary.
+function tag_help.keywords()
+  local names = {}
+  for name in require "prompt.tags":gmatch "[^\n]+" do
+    names[#names + 1] = name
+  end
+  return names
 end
 
 -- The text for a keyword; nil: the dictionary does not have it.
