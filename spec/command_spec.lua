@@ -122,8 +122,10 @@ describe("The command", function()
   end)
 
   it("keeps what it needs of Lua, so a script can replace any global", function()
-    local code = "local names, all, print, require, string = {}, _G, print, require, string for name in pairs(all) do names[#names + 1] = name end "
-      .. "for i = 1, #names do all[names[i]] = 'CT' end print(require 'modalua.table'.csv({ 'a' }, { { a = 1 } }, { line_end = string.char(10) }))"
+    local code = "local names, all, print, require, string = {}, _G, print, require, string "
+      .. "for name in pairs(all) do names[#names + 1] = name end "
+      .. "for i = 1, #names do all[names[i]] = 'CT' end "
+      .. "print(require 'modalua.table'.csv({ 'a' }, { { a = 1 } }, { line_end = string.char(10) }))"
     gives("a\n1\n\n", 0, command.run("-e", code))
   end)
 

@@ -134,7 +134,8 @@ describe("The configuration file", function()
     says("returns no table (does it begin with `return`?)", "servers = {}")
     says("it has no table `servers`", "return { ward = {} }")
     says("there is no server 'ward' in " .. file .. "; did you mean 'wards'?", "return { servers = { wards = { url = 'URL' } } }")
-    says("there is no server 'ward' in " .. file .. "; it has archive, pacs, x", "return { servers = { x = {}, pacs = {}, archive = {} } }")
+    says("there is no server 'ward' in " .. file .. "; it has archive, pacs, x",
+      "return { servers = { x = {}, pacs = {}, archive = {} } }")
     says("there is no server 'ward' in " .. file .. "; it has none", "return { servers = {} }")
     says("the server 'ward' is not a table with a url", "return { servers = { ward = { username = 'u' } } }")
     says("connect, by " .. file .. ": unknown option 'pasword'; did you mean 'password'?",
