@@ -20,8 +20,8 @@ local OP = "find_all"
 
 local REST <const> = 2000 -- the most answers for which a search without dates looks for studies without a date
 local SMALL_CAP <const>, OF_CAP <const> = 100, 200 -- with a smaller one, at most so many times as many studies are searched so
-local ABSENT <const> = "the studies that have no attribute StudyDate or StudyTime at all, rather than an empty one: no range finds "
-  .. "them, and a search without dates would be divided into too many"
+local ABSENT <const> = "studies that have no attribute StudyDate or StudyTime at all, rather than an empty one, were not looked for: "
+  .. "no range finds them, and a search without dates would be divided into too many parts"
 
 -- DIMSE statuses by which a modality says that there are too many matches: PS3.4 C.4.1.1.4, and 0xFE00 of Orthanc.
 local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
@@ -47,6 +47,7 @@ local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
 --    untimed        days that were divided by time while that was not known of times: { from =, to =, days = a set, or nil after a resume }
 --    stack, ready   the slices to ask for, and the answers to return
 --    unproven       texts for what cannot be proven; the list `parts` has { slice =, n = answers or nil, text = } for the same
+--    remark         what a thorough walk did not look for, as text; nil = nothing. The open start is believed to be all
 --    twins          by the unique key of an answer that was returned: another PatientID that the modality gives it to
 --    thorough       true: C-FINDs are spent to see whether a modality that has nothing at all says the truth, and whether it has studies
 --                   without the attribute StudyDate or StudyTime, which an open start does not match
@@ -487,7 +488,7 @@ local function push_without(walk, is_try)
   local few = has_few(walk)
   if is_try and not few and not is_cheap(walk) then
     if walk.thorough and not walk.silent then -- a modality that is silent is no Orthanc
-      add_unproven(walk, ABSENT, walk.wants_undated and { empty = "date" } or node.slice)
+      walk.remark = ABSENT
     end
     return false
   elseif few or not divide(walk, node, nil) then
