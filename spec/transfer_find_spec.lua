@@ -158,6 +158,15 @@ describe("The inventory", function()
       { query = { StudyDate = "20230101-20230104" } })
   end)
 
+  it("of a range that is open at its start has what is older than 1900, and nothing without a date, at a source that cuts", function()
+    local studies = make(60, 40, 30, 0)
+    table.insert(studies, 1, { StudyInstanceUID = "1.5.1", StudyDate = "18700101", StudyTime = "1015", PatientID = "OLD" })
+    local dated = table.move(studies, 1, 61, 1, {})
+    for _, excess in ipairs { "refuse", "cut" } do
+      finds_all(simulated.new(studies, { cap = 20, excess = excess, open_start = true }), dated, { query = { StudyDate = "-20230209" } })
+    end
+  end)
+
   it("asks once, and not for each day, whether an open start has all without a time", function()
     local studies = make(4000, 40, 0, 0)
     local pacs = simulated.new(studies, { cap = 50, excess = "cut", open_start = true })
@@ -354,6 +363,14 @@ for _, version in ipairs(versions) do
         some[#some + 1] = (one.StudyDate or "") >= "20210101" and one.StudyDate <= "20230105" and one or nil
       end
       finds_all(pacs, some, { query = { StudyDate = "20210101-20230105" } })
+    end)
+
+    it("finds nothing without a date in a range of dates that is open at its start", function()
+      local some = {}
+      for _, one in ipairs(all) do
+        some[#some + 1] = (one.StudyDate or "") ~= "" and one.StudyDate < "20230101" and one or nil
+      end
+      finds_all(pacs, some, { query = { StudyDate = "-20221231" } })
     end)
 
     it("finds the series", function()

@@ -6,6 +6,7 @@ local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local part = require "spec.support.part"
 local served = require "spec.support.served"
+local simulated = require "spec.support.simulated"
 
 local csv = part "transfer.csv"
 local listed = part "transfer.listed"
@@ -322,6 +323,21 @@ describe("What a list names", function()
       assert.are.same({ { "1 OPEN:  -> 1.2.7.4 1.2.7.5" }, { "1.2.7.4", "1.2.7.5" } }, { lines, items })
     end)
   end
+
+  it("may have more studies than a source gives in one answer, when all are to be sent", function()
+    for _, excess in ipairs { "refuse", "cut" } do
+      local studies = {}
+      for i = 1, 60 do
+        studies[i] = { StudyInstanceUID = "1.2.8." .. i, StudyDate = ("202301%02d"):format(i % 28 + 1), PatientID = "MANY" }
+        studies[60 + i] = { StudyInstanceUID = "1.2.9." .. i, StudyDate = "20230105", StudyTime = "1015", PatientID = "SAME" }
+      end
+      local pacs = simulated.new(studies, { cap = 50, excess = excess, open_start = true })
+      local lines, items = find({ modality = pacs }, { { PatientID = "MANY" }, { PatientID = "SAME" } }, { several = "all" })
+      assert.are.equal(60, #items)
+      assert.matches("^1 OPEN:", lines[1])
+      assert.matches("^2 FAILED: these parts of the search may have more answers", lines[2]) -- and not a part of them
+    end
+  end)
 
   it("may be UIDs, which are asked for in lists", function()
     local rows = {}

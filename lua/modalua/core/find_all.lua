@@ -52,6 +52,7 @@ local function read_dates(walk)
   walk.axes.date, walk.axes.time = not range or range.from ~= range.to, not time
   walk.floor, walk.ceiling = range and range.from, range and range.to
   walk.wants_undated = not range
+  walk.drops_undated = range and not range.from -- an open start has them too at some modalities, though no range describes them
   if not range then -- what is older is found with the studies without a date
     walk.floor = slices.FIRST_DAY
   end

@@ -35,6 +35,7 @@ local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
 --    floor, ceiling the days of the caller's range; wants_undated = there is no range
 --    identified     the query has a key that names a few studies
 --    own            the set of filters that the caller has not given
+--    drops_undated  the caller's range has an open start: answers with an empty date are not returned; undescribed = the number of these
 --    told           the most answers that the modality gives, as the caller says; nil = not known
 --    cap            the same as it is known now. With `cuts` it was seen
 --    most           the largest number of answers that the modality gave
@@ -233,6 +234,9 @@ local function emit(walk, node, answer)
   node.total = node.total + 1
   local day = walk.by_date and slices.day(matching.value(answer, "StudyDate")) or nil
   if day and tree.before and day >= tree.before or tree.only_empty and not find_empty.is_wanted(walk, day, answer) then
+    return
+  elseif walk.drops_undated and native.value(answer, "StudyDate") == "" then
+    walk.undescribed = (walk.undescribed or 0) + 1
     return
   end
   walk.ready[#walk.ready + 1] = answer

@@ -174,6 +174,9 @@ local function by_date(slice, days, today)
   end
   if parts then
     parts[#parts].to = slice.to
+    if slice.to then
+      parts[1].from = slice.from -- what is older than all days stays in the first part
+    end
   end
   return parts
 end

@@ -10,6 +10,7 @@
 -- in the ledger of a query.
 local require = ...
 local csv = require "transfer.csv"
+local find_all = require "core.find_all"
 local find_each = require "core.find_each"
 local found_items = require "transfer.found_items"
 local hints = require "transfer.hints"
@@ -388,6 +389,49 @@ local function find_good(search, values)
   end
 end
 
+local CUT <const> = 0xFE00 -- the DIMSE status of an Orthanc that has more than it may give
+
+-- All that a value finds at a source that has cut the answers to it, or may have: a search that is divided. Returns what was found; nil
+-- and an error.
+local function find_whole(search, value)
+  local query, answers, walk = { [search.tag] = value }, {}, nil
+  for key, filter in pairs(search.query) do
+    query[key] = filter
+  end
+  local good, err = pcall(function()
+    local next_answer
+    next_answer, walk = find_all.find_all(search.modality, { Level = search.level, Query = query })
+    for answer in next_answer do
+      answers[#answers + 1] = answer
+    end
+  end)
+  if not good and not (walk and (err == walk.failed or native.is_error(err) and err.code == "incomplete")) then
+    error(err, 0)
+  end
+  return good and of_answers(answers, search) or nil, err
+end
+
+-- Whether a source may have cut these answers, and what it left out would be sent. One that has given more does not cut at that number.
+local function may_be_cut(search, found)
+  return #found > search.proven and (search.several == "all" or search.level == "Series")
+end
+
+-- Looks again for the values of which a source has cut the answers, or may have.
+local function complete(search, found, errors)
+  for value, err in pairs(errors) do
+    if err.dimse_status == CUT then
+      found[value], errors[value] = find_whole(search, value)
+    end
+  end
+  for value, some in pairs(found) do
+    if may_be_cut(search, some) then
+      found[value], errors[value] = find_whole(search, value)
+      search.proven = math.max(search.proven, found[value] and #found[value] == #some and #some or 1)
+    end
+  end
+  return found, errors
+end
+
 -- Looks for values at a modality. Returns tables by value: what was found, and errors; or nil and an error that is one of all.
 local function ask_modality(search, values)
   local errors, result, missing = find_good(search, values)
@@ -408,7 +452,7 @@ local function ask_modality(search, values)
   for _, value in ipairs(missing) do
     found[value] = {}
   end
-  return found, errors
+  return complete(search, found, errors)
 end
 
 -- The same in this Orthanc.
@@ -532,7 +576,7 @@ function listed.find(options)
   end
   local order = options.order or info.settings.order
   local search = { order = (info.query or order == "oldest") and order or nil, modality = options.modality, client = options.client,
-    level = options.level, names = options.names, seen = {}, several = options.several or info.settings.several,
+    level = options.level, names = options.names, seen = {}, proven = 1, several = options.several or info.settings.several,
     limit = math.max(2, math.min(info.settings.concurrency or 1, 8)) }
   while not (options.stop and options.stop()) do
     local lines

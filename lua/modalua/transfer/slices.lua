@@ -55,7 +55,7 @@ end
 -- What there is to say of the part: answers that were left out, a source that may not look at a filter.
 local function note_of(state)
   local walk, notes = state.walk, {}
-  local ignored = 0
+  local ignored = walk.undescribed or 0
   for _, count in pairs(walk.notes.ignored or {}) do
     ignored = ignored + count
   end
