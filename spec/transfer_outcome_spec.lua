@@ -60,3 +60,22 @@ describe("A transfer that was interrupted, where nothing can be compared,", func
     assert.are.equal("unknown", to_modality { archive = { AET = "ANOTHER" } })
   end)
 end)
+
+describe("A worker counts as failed", function()
+  it("what the ledger has or gets, not what it gave up, nor what another worker has", function()
+    local worker = worker_of(client_of {}, { kind = "modality", modality = { modality = "archive" } }, { verify = "job", retries = 0 },
+      { [3] = true })
+    local function fail(id)
+      worker:fail({ id = id, owner = 1, state = "sending", tries = 0 }, native.fail("store", "orthanc", nil, "refused"))
+    end
+    fail(1)
+    assert.are.same({ 1, 0 }, { worker:count_failed(), worker.failed })
+    worker:abandon()
+    assert.are.equal(0, worker:count_failed())
+    fail(2)
+    fail(3)
+    assert.are.equal(2, worker:count_failed())
+    assert(worker:flush())
+    assert.are.same({ 1, 1 }, { worker:count_failed(), worker.failed })
+  end)
+end)
