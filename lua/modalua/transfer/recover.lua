@@ -110,15 +110,20 @@ end
 
 -- ---- where nothing can be compared ----
 
--- The AE titles of the source and of the destination, as jobs have them; nil when they do not tell which modality it was.
-local function titles_of(self)
-  local modalities = self.client:modalities { expand = true }
-  local source = modalities and modalities[self.source.modality]
-  for name, other in pairs(source and modalities or {}) do
-    if name ~= self.source.modality and other.AET == source.AET then
+-- The configuration of a modality among all of them; nil when another one has the same AE title, since jobs do not tell them apart.
+local function single_entry(modalities, name)
+  local entry = modalities and modalities[name]
+  for other, settings in pairs(entry and modalities or {}) do
+    if other ~= name and settings.AET == entry.AET then
       return nil
     end
   end
+  return entry
+end
+
+-- The AE titles of the source and of the destination, as jobs have them; nil when they do not tell which modality it was.
+local function titles_of(self)
+  local source = single_entry(self.client:modalities { expand = true }, self.source.modality)
   return source and source.AET, self.send:destination_aet()
 end
 
@@ -128,12 +133,11 @@ local function since_of(item)
   return ms and os.date("!%Y%m%dT%H%M%S", ms // 1000 - CLOCK_SECONDS)
 end
 
--- Where this Orthanc itself sends to, as its jobs have it: { aet = } | { url = } | nil.
+-- Where this Orthanc itself sends to, as its jobs have it: { aet = } | { url = }; nil when they do not tell which place it was.
 local function target_of_stores(self)
   local to = self.destination
   if to.kind == "modality" then
-    local modalities = self.client:modalities { expand = true }
-    local entry = modalities and modalities[to.modality.modality]
+    local entry = single_entry(self.client:modalities { expand = true }, to.modality.modality)
     return entry and { aet = entry.AET }
   end
   local entry = to.kind == "peer" and to.peer:configuration()

@@ -73,7 +73,7 @@ end
 -- or brought too little, as far as it is seen, and that are compared once more.
 function run_limits.is_at_failures(run)
   local items, most = run.items, run.failures_most or math.huge
-  local n = items.failing
+  local n = items:count_failed()
   for _, list in ipairs(most < math.huge and { items.to_check, items.late } or {}) do
     for _, item in ipairs(list) do
       n = n + ((item.error or item.round) and not item.in_group and item.tries >= run.settings.retries and 1 or 0)

@@ -39,7 +39,7 @@ Items.__index = Items
 function send_items.new(context)
   local self = setmetatable({ bell = bell.new(), queue = {}, running = {}, run_n = 0, to_check = {}, late = {},
     changes = {}, recovering = 0, checking = 0, feeding = 0, alone = {}, begun_n = 0, unfinished = {}, held_back = {},
-    failed = 0, failing = 0 }, Items)
+    failed = 0 }, Items)
   for name, value in pairs(context) do
     self[name] = value
   end
@@ -106,7 +106,7 @@ function Items:flush()
   if #batch == 0 then
     return true
   end
-  self.changes, self.flushing = {}, true
+  self.changes, self.flushing = {}, batch
   local list, items = {}, {}
   for i, entry in ipairs(batch) do
     list[i], items[entry.change.id] = entry.change, entry.item
@@ -120,15 +120,26 @@ function Items:flush()
     return nil
   end
   ledger_works(self)
-  for _, item in pairs(items) do
-    item.pending = nil
-    self.failed = self.failed + (item.state == "failed" and 1 or 0)
-  end
   for _, id in ipairs(refused) do
     items[id].lost = true
     self.tell { event = "dropped", item = items[id] }
   end
+  for _, item in pairs(items) do
+    item.pending = nil
+    self.failed = self.failed + (item.state == "failed" and not item.lost and 1 or 0)
+  end
   return true
+end
+
+-- How many items have failed: those that the ledger has, and those that it gets.
+function Items:count_failed()
+  local n = self.failed
+  for _, batch in ipairs { self.changes, self.flushing } do
+    for _, entry in ipairs(batch) do
+      n = n + (entry.change.to == "failed" and 1 or 0)
+    end
+  end
+  return n
 end
 
 -- The ledger took this worker for dead: it begins anew, without any of its items.
@@ -178,7 +189,6 @@ end
 function Items:fail(item, err, hopeless)
   local now, tries, reason = self.now(), item.tries + 1, breaker.reason_of(err)
   local failed = hopeless or tries > self.settings.retries
-  self.failing = self.failing + (failed and 1 or 0)
   local seconds = RETRY_SECONDS[math.min(tries, #RETRY_SECONDS)] * (0.8 + 0.4 * math.random())
   self:change(item, failed and "failed" or "todo", { tries = tries, due = not failed and now + ms(points.seconds(seconds)) or nil,
     reason = reason, message = err.message, expected = item.expected, arrived = item.held, attempt = attempt_of(item, err, now) })
