@@ -3,7 +3,7 @@
 local json = require "modalua.json"
 local part = require "spec.support.part"
 local recover, send_items = part "transfer.recover", part "transfer.send_items"
-local breaker, native = part "transfer.breaker", part "core.native"
+local breaker, native, send_outcome = part "transfer.breaker", part "core.native", part "transfer.send_outcome"
 
 local STUDY <const> = "0123abcd-0123abcd-0123abcd-0123abcd-0123abcd"
 
@@ -59,6 +59,13 @@ describe("A transfer that was interrupted, where nothing can be compared,", func
     assert.are.equal("unknown", to_modality { archive = { AET = "ARCHIVE" }, other = { AET = "ARCHIVE" } })
     assert.are.equal("unknown", to_modality { archive = { AET = "ANOTHER" } })
   end)
+
+  it("is done when the job of a peer says so, in the short and the long form of the peer", function()
+    for _, peer in ipairs { { "http://clinic/", "u" }, { Url = "http://clinic/", HttpHeaders = { "X-Token" } } } do
+      assert.are.equal("done", outcome({ kind = "peer", peer = client_of({ peers = { clinic = { Url = "http://clinic" } } }):peer "clinic" },
+        { peers = {}, type = "OrthancPeerStore", content = { Peer = peer } }))
+    end
+  end)
 end)
 
 describe("A worker counts as failed", function()
@@ -77,5 +84,71 @@ describe("A worker counts as failed", function()
     assert.are.equal(2, worker:count_failed())
     assert(worker:flush())
     assert.are.same({ 1, 1 }, { worker:count_failed(), worker.failed })
+  end)
+end)
+
+describe("A side that is out of resources", function()
+  local full = native.fail("store", "dicom", nil, "out of resources")
+  full.dimse_status = 0xA700
+
+  -- A worker that notes what becomes of items: losers, those that lost a try; alone, those that are sent alone.
+  local function listener()
+    return { breaker = breaker.new(native.now), settings = { retries = 3 }, run_n = 1, alone = {}, losers = {},
+      postpone = function() end, sent = function() end, fail = function(self, item) table.insert(self.losers, item.id) end,
+      compare = { expect = function() return true end }, send = { echo_destination = function() return true end } }
+  end
+
+  local function good(worker, began)
+    send_outcome.take(worker, { { id = 0, began = began } }, {}, nil)
+  end
+
+  local function refuse(worker, ...)
+    local group = {}
+    for i, id in ipairs { ... } do
+      group[i] = { id = id, began = math.huge }
+    end
+    send_outcome.take(worker, group, nil, full)
+  end
+
+  it("is away as far as the transfers tell that had begun before it refused an item", function()
+    local worker, began = listener(), native.now()
+    good(worker, began)
+    refuse(worker, 1)
+    for _ = 1, 3 do
+      good(worker, began)
+    end
+    refuse(worker, 1)
+    assert.are.same({}, worker.losers)
+    for _ = 1, 3 do
+      good(worker, native.now())
+    end
+    refuse(worker, 1)
+    assert.are.same({ 1 }, worker.losers)
+  end)
+
+  it("costs the item no try with which it is tried whether the side is there again", function()
+    local worker = listener()
+    good(worker, native.now())
+    refuse(worker, 1)
+    for _ = 1, 3 do
+      good(worker, native.now())
+    end
+    worker.breaker:stay_open("to", "out of resources")
+    worker.breaker:try_one()
+    refuse(worker, 1)
+    assert.are.same({ "open" }, { worker.breaker.state, table.unpack(worker.losers) })
+  end)
+
+  it("gets the items of a transfer alone that it refuses while others go through", function()
+    local worker = listener()
+    good(worker, native.now())
+    refuse(worker, 1, 2)
+    assert.are.same({}, worker.alone)
+    for _ = 1, 3 do
+      good(worker, native.now())
+    end
+    refuse(worker, 1, 2)
+    assert.are.same({ true, true }, worker.alone)
+    assert.are.same({}, worker.losers)
   end)
 end)
