@@ -2,7 +2,7 @@
 -- without a server: the client, the ledger and the answers are tables of this spec.
 local json = require "modalua.json"
 local part = require "spec.support.part"
-local recover, send_items = part "transfer.recover", part "transfer.send_items"
+local confirm, recover, send_items = part "transfer.confirm", part "transfer.recover", part "transfer.send_items"
 local breaker, native, send_outcome = part "transfer.breaker", part "core.native", part "transfer.send_outcome"
 
 local STUDY <const> = "0123abcd-0123abcd-0123abcd-0123abcd-0123abcd"
@@ -150,5 +150,58 @@ describe("A side that is out of resources", function()
     refuse(worker, 1, 2)
     assert.are.same({ true, true }, worker.alone)
     assert.are.same({}, worker.losers)
+  end)
+end)
+
+describe("The comparison at the end", function()
+  -- Compares three studies of which the source seems to have got more. Of the second one that cannot be told; fault: the source has not
+  -- answered. Returns the numbers of those that are confirmed, the notes, and the failures of a side.
+  local function compared(fault)
+    local open, confirmed, notes, failures = {}, {}, {}, {}
+    for i = 1, 3 do
+      open[i] = { id = i, key = "1.2." .. i, expected = 5, arrived = 5, verified = "uids" }
+    end
+    local run = { breaker = { state = "closed" }, control_stop = function() return #failures > 0 end,
+      tell = function(event) table.insert(notes, event.message) end }
+    run.ledger = { take_finder = function() return true end, unconfirmed = function() return open end,
+      confirm = function(_, results)
+        for _, result in ipairs(results) do
+          table.insert(confirmed, result.id)
+          table.remove(open, 1)
+        end
+        return {}
+      end }
+    local compare = { source = {}, target = {} }
+    function compare.look(_, items)
+      for _, item in ipairs(items) do
+        item.held, item.now = 5, 7
+      end
+      return true
+    end
+    compare.look_at_source = compare.look
+    function compare.has_grown(_, item)
+      if item.id ~= 2 then
+        return false
+      end
+      compare.source.fault = fault
+      return nil, native.fail("transfer", "decode", nil, "the source lists only 5 of its 7 instances")
+    end
+    run.items = { compare = compare, compares = function() return true end,
+      side_failed = function(_, err) table.insert(failures, err.message) end }
+    confirm.is_confirmed(run)
+    return confirmed, notes, failures
+  end
+
+  it("confirms a study of which the source lists less than it says, with a note", function()
+    local confirmed, notes, failures = compared(nil)
+    assert.are.same({ 1, 2, 3 }, confirmed)
+    assert.are.same({ "whether the source has got more of 1.2.2 is not known: the source lists only 5 of its 7 instances" }, notes)
+    assert.are.same({}, failures)
+  end)
+
+  it("records what it has compared before a side fails", function()
+    local confirmed, _, failures = compared "away"
+    assert.are.same({ 1 }, confirmed)
+    assert.are.equal(1, #failures)
   end)
 end)
