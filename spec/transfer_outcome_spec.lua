@@ -44,7 +44,8 @@ describe("A transfer that was interrupted, where nothing can be compared,", func
     fields.jobs = { { ID = STUDY, Type = fields.type, State = "Success", CreationTime = "20260101T000000", Content = fields.content } }
     fields.content.ParentResources = { STUDY }
     local worker = worker_of(client_of(fields), destination, { verify = "job" })
-    local item = { id = 1, owner = 1, state = "sending", tries = 0, uids = { StudyInstanceUID = "1.2" }, started = 1, recovered = "sending" }
+    local item = { id = 1, owner = 1, state = "sending", tries = 0, uids = { StudyInstanceUID = "1.2" }, started = 1,
+      recovered = "sending" }
     recover.begin(worker, { item })
     return item.state
   end
@@ -62,7 +63,8 @@ describe("A transfer that was interrupted, where nothing can be compared,", func
 
   it("is done when the job of a peer says so, in the short and the long form of the peer", function()
     for _, peer in ipairs { { "http://clinic/", "u" }, { Url = "http://clinic/", HttpHeaders = { "X-Token" } } } do
-      assert.are.equal("done", outcome({ kind = "peer", peer = client_of({ peers = { clinic = { Url = "http://clinic" } } }):peer "clinic" },
+      local client = client_of { peers = { clinic = { Url = "http://clinic" } } }
+      assert.are.equal("done", outcome({ kind = "peer", peer = client:peer "clinic" },
         { peers = {}, type = "OrthancPeerStore", content = { Peer = peer } }))
     end
   end)

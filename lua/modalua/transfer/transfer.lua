@@ -50,8 +50,8 @@ local function complete_arrived_at(row, plan)
   end
   local system, err = client:system()
   if not system and (err.status == 401 or err.status == 403) then
-    usage("run: what arrives is compared at '%s', which refuses the connection with the status %d: give arrived_at again; the ledger keeps no "
-      .. "password", native.text_shown(name), err.status)
+    usage("run: what arrives is compared at '%s', which refuses the connection with the status %d: give arrived_at again; the ledger "
+      .. "keeps no password", native.text_shown(name), err.status)
   end
   plan.arrived_at = client
 end
