@@ -210,6 +210,10 @@ describe("transfer.run begins a ledger", function()
     assert(L:change_settings { arrived_at = "nowhere" })
     expect.throws("what arrives is compared at 'nowhere', and that Orthanc is not known here: give arrived_at again", transfer.run,
       { ledger = given.ledger, from = client })
+    local closed <close> = orthanc.start { users = { u = "secret" } } -- luacheck: ignore
+    assert(L:change_settings { arrived_at = closed.url })
+    expect.throws("refuses the connection with the status 401: give arrived_at again; the ledger keeps no password", transfer.run,
+      { ledger = given.ledger, from = client })
   end)
 
   it("of a query by time over several days, with a note that it cannot be divided", function()

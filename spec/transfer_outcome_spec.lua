@@ -2,8 +2,8 @@
 -- without a server: the client, the ledger and the answers are tables of this spec.
 local json = require "modalua.json"
 local part = require "spec.support.part"
-local recover, send_items = part "transfer.recover", part "transfer.send_items"
-local breaker, native = part "transfer.breaker", part "core.native"
+local confirm, recover, send_items = part "transfer.confirm", part "transfer.recover", part "transfer.send_items"
+local breaker, native, send_outcome = part "transfer.breaker", part "core.native", part "transfer.send_outcome"
 
 local STUDY <const> = "0123abcd-0123abcd-0123abcd-0123abcd-0123abcd"
 
@@ -44,7 +44,8 @@ describe("A transfer that was interrupted, where nothing can be compared,", func
     fields.jobs = { { ID = STUDY, Type = fields.type, State = "Success", CreationTime = "20260101T000000", Content = fields.content } }
     fields.content.ParentResources = { STUDY }
     local worker = worker_of(client_of(fields), destination, { verify = "job" })
-    local item = { id = 1, owner = 1, state = "sending", tries = 0, uids = { StudyInstanceUID = "1.2" }, started = 1, recovered = "sending" }
+    local item = { id = 1, owner = 1, state = "sending", tries = 0, uids = { StudyInstanceUID = "1.2" }, started = 1,
+      recovered = "sending" }
     recover.begin(worker, { item })
     return item.state
   end
@@ -58,6 +59,14 @@ describe("A transfer that was interrupted, where nothing can be compared,", func
     assert.are.equal("done", to_modality { archive = { AET = "ARCHIVE" }, other = { AET = "OTHER" } })
     assert.are.equal("unknown", to_modality { archive = { AET = "ARCHIVE" }, other = { AET = "ARCHIVE" } })
     assert.are.equal("unknown", to_modality { archive = { AET = "ANOTHER" } })
+  end)
+
+  it("is done when the job of a peer says so, in the short and the long form of the peer", function()
+    for _, peer in ipairs { { "http://clinic/", "u" }, { Url = "http://clinic/", HttpHeaders = { "X-Token" } } } do
+      local client = client_of { peers = { clinic = { Url = "http://clinic" } } }
+      assert.are.equal("done", outcome({ kind = "peer", peer = client:peer "clinic" },
+        { peers = {}, type = "OrthancPeerStore", content = { Peer = peer } }))
+    end
   end)
 end)
 
@@ -77,5 +86,124 @@ describe("A worker counts as failed", function()
     assert.are.equal(2, worker:count_failed())
     assert(worker:flush())
     assert.are.same({ 1, 1 }, { worker:count_failed(), worker.failed })
+  end)
+end)
+
+describe("A side that is out of resources", function()
+  local full = native.fail("store", "dicom", nil, "out of resources")
+  full.dimse_status = 0xA700
+
+  -- A worker that notes what becomes of items: losers, those that lost a try; alone, those that are sent alone.
+  local function listener()
+    return { breaker = breaker.new(native.now), settings = { retries = 3 }, run_n = 1, alone = {}, losers = {},
+      postpone = function() end, sent = function() end, fail = function(self, item) table.insert(self.losers, item.id) end,
+      compare = { expect = function() return true end }, send = { echo_destination = function() return true end } }
+  end
+
+  local function good(worker, began)
+    send_outcome.take(worker, { { id = 0, began = began } }, {}, nil)
+  end
+
+  local function refuse(worker, ...)
+    local group = {}
+    for i, id in ipairs { ... } do
+      group[i] = { id = id, began = math.huge }
+    end
+    send_outcome.take(worker, group, nil, full)
+  end
+
+  it("is away as far as the transfers tell that had begun before it refused an item", function()
+    local worker, began = listener(), native.now()
+    good(worker, began)
+    refuse(worker, 1)
+    for _ = 1, 3 do
+      good(worker, began)
+    end
+    refuse(worker, 1)
+    assert.are.same({}, worker.losers)
+    for _ = 1, 3 do
+      good(worker, native.now())
+    end
+    refuse(worker, 1)
+    assert.are.same({ 1 }, worker.losers)
+  end)
+
+  it("costs the item no try with which it is tried whether the side is there again", function()
+    local worker = listener()
+    good(worker, native.now())
+    refuse(worker, 1)
+    for _ = 1, 3 do
+      good(worker, native.now())
+    end
+    worker.breaker:stay_open("to", "out of resources")
+    worker.breaker:try_one()
+    refuse(worker, 1)
+    assert.are.same({ "open" }, { worker.breaker.state, table.unpack(worker.losers) })
+  end)
+
+  it("gets the items of a transfer alone that it refuses while others go through", function()
+    local worker = listener()
+    good(worker, native.now())
+    refuse(worker, 1, 2)
+    assert.are.same({}, worker.alone)
+    for _ = 1, 3 do
+      good(worker, native.now())
+    end
+    refuse(worker, 1, 2)
+    assert.are.same({ true, true }, worker.alone)
+    assert.are.same({}, worker.losers)
+  end)
+end)
+
+describe("The comparison at the end", function()
+  -- Compares three studies of which the source seems to have got more. Of the second one that cannot be told; fault: the source has not
+  -- answered. Returns the numbers of those that are confirmed, the notes, and the failures of a side.
+  local function compared(fault)
+    local open, confirmed, notes, failures = {}, {}, {}, {}
+    for i = 1, 3 do
+      open[i] = { id = i, key = "1.2." .. i, expected = 5, arrived = 5, verified = "uids" }
+    end
+    local run = { breaker = { state = "closed" }, control_stop = function() return #failures > 0 end,
+      tell = function(event) table.insert(notes, event.message) end }
+    run.ledger = { take_finder = function() return true end, unconfirmed = function() return open end,
+      confirm = function(_, results)
+        for _, result in ipairs(results) do
+          table.insert(confirmed, result.id)
+          table.remove(open, 1)
+        end
+        return {}
+      end }
+    local compare = { source = {}, target = {} }
+    function compare.look(_, items)
+      for _, item in ipairs(items) do
+        item.held, item.now = 5, 7
+      end
+      return true
+    end
+    compare.look_at_source = compare.look
+    function compare.has_grown(_, item)
+      if item.id ~= 2 then
+        return false
+      end
+      compare.source.fault = fault
+      return nil, native.fail("transfer", "decode", nil, "the source lists only 5 of its 7 instances")
+    end
+    run.items = { compare = compare, compares = function() return true end,
+      side_failed = function(_, err) table.insert(failures, err.message) end }
+    confirm.is_confirmed(run)
+    return confirmed, notes, failures
+  end
+
+  it("confirms a study of which the source lists less than it says, with a note", function()
+    local confirmed, notes, failures = compared(nil)
+    assert.are.same({ 1, 2, 3 }, confirmed)
+    assert.are.same({ "whether the source has got more of 1.2.2 is not known: the source lists only 5 of its 7 instances" }, notes)
+    assert.are.same({}, failures)
+  end)
+
+  it("records what it has compared before a side fails", function()
+    local confirmed, _, failures = compared "away"
+    assert.are.same({ 1 }, confirmed)
+    assert.are.equal(1, #failures)
   end)
 end)

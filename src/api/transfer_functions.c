@@ -67,7 +67,9 @@ static const option run_rows[] = {
       "\"job\"" },
     { "max_failed", COUNT, "so many failed items pause the transfer; 1000 without it" },
     { "arrived_at", VALUE,
-      "the client of the Orthanc that receives, where it can be asked over REST" },
+      "the client of the Orthanc that receives, where it can be asked over REST; kept in the "
+      "ledger by "
+      "its URL or profile, never with a password" },
     { "order", TEXT,
       "\"newest\" (without it) or \"oldest\" dates first; with \"oldest\", "
       "sending begins when everything is found. It cannot be changed later" },

@@ -221,7 +221,7 @@ end
 -- The same for a job that sent the resource with this identifier to a modality, `to` = { aet = }, or to a peer, { url = }.
 function running_jobs.ended_store(jobs, id, to, since)
   return newest_ended(jobs, STORES, since, function(content)
-    local peer = type(content.Peer) == "table" and content.Peer[1]
+    local peer = type(content.Peer) == "table" and (content.Peer.Url or content.Peer[1]) -- the long form has HttpHeaders or a certificate
     local is_there = to.aet and content.RemoteAet == to.aet or to.url and type(peer) == "string" and peer:gsub("/+$", "") == to.url
     return is_there and is_of(content, id)
   end)

@@ -26,6 +26,10 @@ local function conclude(self, item)
       item.arrived or 0, item.held) }
   end
   local grown, err = has_grown(self, item)
+  if err and not self.items.compare.source.fault and not self.items.compare.target.fault then -- both have answered: it is of this item
+    self.tell { event = "note", message = ("whether the source has got more of %s is not known: %s"):format(item.key, err.message) }
+    grown = false
+  end
   if grown then
     return { id = item.id, gone = true, reason = "grown", arrived = item.held, expected = item.now,
       message = ("the source has %d instances now, and the destination has %d"):format(item.now, item.held) }
@@ -87,7 +91,7 @@ local function compare_again(self)
   for i, item in ipairs(list) do
     results[i], err = conclude(self, item)
     if not results[i] then
-      return self.items:side_failed(err, "from")
+      break
     end
   end
   local outcome, problem = self.ledger:confirm(results)
@@ -95,6 +99,9 @@ local function compare_again(self)
     return self.items:ledger_failed(problem)
   end
   tell_gone(self, results)
+  if #results < #list then
+    return self.items:side_failed(err, "from")
+  end
   return true
 end
 

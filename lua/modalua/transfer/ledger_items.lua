@@ -319,12 +319,6 @@ function methods:give_back(items)
   return self:record(changes)
 end
 
--- L:next_due() -> ms | nil: when the first item in the state todo is due.
-function methods:next_due()
-  local list, err = self:query "SELECT due FROM item WHERE state = 'todo' ORDER BY due, id LIMIT 1"
-  return list and list[1] and list[1].due, err
-end
-
 -- No condition by state, as in CONFIRM below. An item that waits has no owner, and no end.
 local FORWARD <const> = [[UPDATE item SET due = -1 FROM {each}
   WHERE item.id = CAST(e.value ->> 'id' AS BIGINT) AND item.owner IS NULL AND item.finished IS NULL]]

@@ -62,22 +62,39 @@ end
 local GOOD_SINCE <const>, ALONE <const> = 3, 3
 
 -- A side has answered a transfer with the status of a side, such as 0xA700. Some sides say so of one item, for good: such an item must
--- not be tried for ever. Returns whether this is one: since it was refused first, others have been transferred; or it alone was refused,
--- again and again. `self.goods`: how many transfers have ended well; `self.refused`: what that number was when an item was first refused;
--- `self.refused_since`: what was refused since the last good one.
-local function is_only_this(self, item, err)
-  local goods = self.goods or 0
+-- not be tried for ever. Returns whether the group has one: since it was refused first, others have begun and ended well; or it alone was
+-- refused, again and again. While the breaker is not closed, the side may be away. `self.goods`: how many transfers have ended well;
+-- `self.good_begins`: when the last of them began, the latest first; `self.refused`: when an item was first refused; `self.refused_since`:
+-- what was refused since the last good one.
+local function has_only_these(self, group, err)
+  local goods, third = self.goods or 0, (self.good_begins or {})[GOOD_SINCE]
   if (err.dimse_status or 0) == 0 or goods == 0 then
     return false
   end
-  local refused, since = self.refused or {}, self.refused_since
-  if not since or since.goods ~= goods then
-    since = { goods = goods, n = 0, first = item.id }
+  local refused, since, first, earliest = self.refused or {}, self.refused_since, group[1].id, math.huge
+  for _, item in ipairs(group) do
+    refused[item.id] = refused[item.id] or native.now()
+    earliest = math.min(earliest, refused[item.id])
   end
-  since.n, since.others = since.n + 1, since.others or since.first ~= item.id
-  refused[item.id] = refused[item.id] or goods
-  self.refused, self.refused_since = refused, since
-  return goods - refused[item.id] >= GOOD_SINCE or since.n > ALONE and not since.others
+  self.refused = refused
+  if self.breaker.state ~= "closed" then
+    return false
+  elseif not since or since.goods ~= goods then
+    since = { goods = goods, n = 0, first = first }
+  end
+  since.n, since.others = since.n + 1, since.others or since.first ~= first
+  self.refused_since = since
+  return third ~= nil and third >= earliest or since.n > ALONE and not since.others
+end
+
+-- A transfer has ended well that began at that time.
+local function note_good(self, began)
+  local begins = self.good_begins or {}
+  begins[#begins + 1] = began
+  table.sort(begins, function(a, b) return a > b end)
+  begins[GOOD_SINCE + 1] = nil
+  self.good_begins, self.goods = begins, (self.goods or 0) + 1
+  self.breaker:note_good()
 end
 
 -- What a failed transfer means for its items.
@@ -91,8 +108,12 @@ local function on_error(self, group, err)
   if class == "stop" then
     self.fatal = self.fatal or err
     return self:give_back(group)
-  elseif class == "side" and #group == 1 and is_only_this(self, group[1], err) then
-    decide(self, group[1], err)
+  elseif class == "side" and has_only_these(self, group, err) then
+    if #group > 1 then
+      split(self, group, err)
+    else
+      decide(self, group[1], err)
+    end
   elseif class == "side" then
     self.breaker:note_side(err, side, self.run_n)
     for _, item in ipairs(group) do
@@ -134,8 +155,7 @@ function send_outcome.take(self, group, result, err)
     end
     recover.begin(self, group)
   else
-    self.breaker:note_good()
-    self.goods = (self.goods or 0) + 1
+    note_good(self, group[1].began)
     if self.suspicion then
       self.suspicion:note_moved()
     end

@@ -5,14 +5,14 @@ local json = require "modalua.json"
 
 local shown_times = {}
 
-local TIMES <const> = { since = true, ["until"] = true, started = true, seen = true, finished = true }
+local TIMES <const> = { since = true, ["until"] = true, started = true, seen = true, finished = true, time = true, due = true }
 
 -- "2026-11-29T02:14:05Z". nil stays nil.
 function shown_times.text(ms)
   return ms and os.date("!%Y-%m-%dT%H:%M:%SZ", ms // 1000) or nil
 end
 
--- A copy of a table of transfer.status or transfer.items, in which the times are texts.
+-- A copy of a table of transfer.status or transfer.items, or of an event, in which the times are texts.
 function shown_times.copy(value)
   if type(value) ~= "table" then
     return value

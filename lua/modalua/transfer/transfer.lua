@@ -48,6 +48,11 @@ local function complete_arrived_at(row, plan)
     usage("run: what arrives is compared at '%s', and that Orthanc is not known here: give arrived_at again: %s", native.text_shown(name),
       tostring(client))
   end
+  local system, err = client:system()
+  if not system and (err.status == 401 or err.status == 403) then
+    usage("run: what arrives is compared at '%s', which refuses the connection with the status %d: give arrived_at again; the ledger "
+      .. "keeps no password", native.text_shown(name), err.status)
+  end
   plan.arrived_at = client
 end
 
@@ -136,8 +141,15 @@ end
 -- The codes of an error that there is a row already.
 local BEGUN <const> = { ["23505"] = true, ["SQLITE_CONSTRAINT_PRIMARYKEY"] = true }
 
+-- What was given. The command knows the profile of arrived_at, by which the ledger keeps it.
+local function read_plan(given, control)
+  local plan = options.read(given)
+  plan.settings.arrived_at = control and control.arrived_at or plan.settings.arrived_at
+  return plan
+end
+
 -- Opens or makes the ledger for that plan | nil, err.
-local function open(plan, given)
+local function open(plan, given, control)
   local L, err = ledger.open(given.ledger, { create = false })
   local row = false
   if L then
@@ -157,7 +169,7 @@ local function open(plan, given)
     if made or not BEGUN[err.code] then
       return made, err
     end
-    return open(options.read(given), given) -- another run has begun it at the same moment
+    return open(read_plan(given, control), given, control) -- another run has begun it at the same moment
   end
   local opened <close> = L -- luacheck: ignore
   local good
@@ -188,8 +200,7 @@ end
 
 -- transfer.run(options [, control]). `control` is for the command, and is described in transfer.run.
 function transfer.run(given, control)
-  local plan = options.read(given)
-  plan.settings.arrived_at = control and control.arrived_at or plan.settings.arrived_at
+  local plan = read_plan(given, control)
   check_distinct("run", { { what = "the ledger", path = ledger_file(given.ledger) }, { what = "log", path = given.log },
     { what = "metrics", path = given.metrics }, { what = "items.file", path = given.items and given.items.file } })
   local view <close>, message = require "transfer.view".new { terminal = control and control.terminal, json = control and control.json,
@@ -197,7 +208,7 @@ function transfer.run(given, control)
   if not view then
     usage("run: %s", message)
   end
-  local opened, err = open(plan, given)
+  local opened, err = open(plan, given, control)
   if not opened then
     return nil, err
   end

@@ -8,6 +8,7 @@ local letters = require "text.letters"
 local metrics = require "transfer.metrics"
 local native = require "core.native"
 local pace = require "transfer.pace"
+local shown_times = require "transfer.shown_times"
 local status = require "transfer.status"
 local text = require "transfer.view_text"
 
@@ -147,7 +148,7 @@ local function write_log(self, line)
 end
 
 local function write_json(self, row)
-  local line = json.encode(row)
+  local line = json.encode(shown_times.copy(row))
   if line then
     line = self.terminal.output and letters.shown(line, "json") or line
     native.show_lines ""
