@@ -238,7 +238,7 @@ static void complain_of_verb(const char *word)
     buffer names = { 0 };
     bool ok = true;
     for (const char *const *name = verb_names; ok && *name; name++)
-        ok = buffer_add(&names, *name, strlen(*name)) && buffer_add(&names, name[1] ? ", " : "", 2);
+        ok = buffer_add(&names, *name, strlen(*name)) && buffer_add(&names, ", ", name[1] ? 2 : 0);
     if (ok)
         console_complain("%s is no verb either; the verbs are %s", word, names.data);
     free(names.data);
