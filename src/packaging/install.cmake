@@ -42,7 +42,8 @@ endif()
 # ---- the documents, in their folders, so that their links work, and the examples: the scripts, and the programs in C ----
 install(FILES LICENSE TYPE DOC COMPONENT licence)
 install(FILES src/packaging/copyright TYPE DOC COMPONENT command)
-file(GLOB_RECURSE DOCUMENTS RELATIVE ${CMAKE_SOURCE_DIR} CONFIGURE_DEPENDS lua/*.md scripts/*.md spec/*.md src/*.md vendor/*.md)
+file(GLOB_RECURSE DOCUMENTS RELATIVE ${CMAKE_SOURCE_DIR} CONFIGURE_DEPENDS lua/*.md scripts/*.md spec/*.md src/*.md src/command/captures/*.txt
+  vendor/*.md)
 file(GLOB_RECURSE SCRIPTS RELATIVE ${CMAKE_SOURCE_DIR} CONFIGURE_DEPENDS scripts/*)
 list(FILTER SCRIPTS EXCLUDE REGEX "\\.(md|sh)$")
 foreach(FILE README.md CHANGELOG.md src/modalua.h spec/bench/figures.svg ${DOCUMENTS} ${SCRIPTS})
