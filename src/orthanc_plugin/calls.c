@@ -53,7 +53,10 @@ static bool fill_answer(call_answer *a, int status, const char *type, const char
         return false;
     memcpy(copy, body ? body : "", size);
     copy[size] = '\0';
-    *a = (call_answer){ status, strdup(type ? type : "text/plain"), copy, size };
+    a->status = status;
+    a->type = strdup(type ? type : "text/plain");
+    a->body = copy;
+    a->size = size;
     return true;
 }
 
