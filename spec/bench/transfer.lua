@@ -36,10 +36,11 @@ end
 
 -- ---- a transfer beside bare moves ----
 
--- A new ledger whose search has ended: only what follows is timed.
+-- A new ledger with a search that has ended: only what follows is timed. All studies have one date, and limit_results spares the proof.
 local function prepared(client, options, n)
   local path = ("%s/%d.ledger"):format(folder, n)
-  local own = { ledger = path, from = client:modality "pacs", to = "archive", query = { PatientID = "P*" }, yes = true, dry_run = true }
+  local own = { ledger = path, from = client:modality "pacs", to = "archive", query = { PatientID = "P*" }, limit_results = 10000,
+    yes = true, dry_run = true }
   for name, value in pairs(options) do
     own[name] = value
   end
