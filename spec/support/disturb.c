@@ -1,7 +1,7 @@
 /* disturb.c - a library for LD_PRELOAD that makes the surroundings of a program restless. DISTURB in
  * the environment says how:
  *
- *   ticks   a SIGALRM a thousand times a second interrupts every system call that can be interrupted
+ *   ticks   a signal a thousand times a second interrupts every system call that can be interrupted
  *
  *   clock   the wall clock is right, a day ahead, or a day behind, and changes every 20 ms; the
  *           monotonic clock is left alone
@@ -37,14 +37,22 @@ static void on_tick(int sig)
     (void)sig;
 }
 
+/* The signal is a real-time one: at a SIGALRM, readline gives the terminal's old modes back for a moment,
+ * and a key that is typed in this moment can be lost. */
 static void start_ticks(void)
 {
-    const struct itimerval millisecond = { { 0, 1000 }, { 0, 1000 } };
+    const struct itimerspec millisecond = { { 0, 1000000 }, { 0, 1000000 } };
     struct sigaction how;
+    struct sigevent event;
+    timer_t timer;
     memset(&how, 0, sizeof how); /* without SA_RESTART */
     how.sa_handler = on_tick;
-    sigaction(SIGALRM, &how, NULL);
-    setitimer(ITIMER_REAL, &millisecond, NULL);
+    sigaction(SIGRTMAX, &how, NULL);
+    memset(&event, 0, sizeof event);
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = SIGRTMAX;
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer) == 0)
+        timer_settime(timer, 0, &millisecond, NULL);
 }
 
 __attribute__((constructor)) static void start(void)
