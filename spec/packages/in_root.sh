@@ -20,6 +20,7 @@ debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$root.log" 2>&1 || { 
 chmod 755 "$root" # mktemp makes it for its owner alone; in the root folder there are other users, too
 # Of a frozen mirror the release files are past their date.
 printf 'Acquire::Check-Valid-Until "false";\nAcquire::Check-Date "false";\nAcquire::Retries "3";\n' >"$root/etc/apt/apt.conf.d/99modalua"
+echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/modalua" # dpkg does not wait for the disk: the root folder is thrown away
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" # no package starts a service
 chmod 755 "$root/usr/sbin/policy-rc.d"
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
@@ -31,6 +32,7 @@ unshare --mount --pid --fork --kill-child sh -euc '
     root=$1
     shift
     mount --make-rprivate /
+    mount --bind "$root" "$root" # a root folder that is no mount point has no name spaces of its own: specs use unshare
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
     exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb LC_ALL=C.UTF-8 \
