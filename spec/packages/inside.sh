@@ -138,7 +138,7 @@ quietly apt-get -q purge -y modalua libmodalua0.1 libmodalua-dev orthanc-modalua
 while read -r file; do
     [ ! -e "$file" ] || fail "$file is left"
 done <installed
-left=$(find / -xdev -name '*modalua*' -not -path '/trial/*' -not -path '/root/*' -not -path '/tmp/*' -not -path '/etc/*' -not -path '/var/cache/man/*')
+left=$(find / -xdev -name '*modalua*' -not -path '/trial/*' -not -path '/root/*' -not -path '/tmp/*' -not -path '/var/cache/man/*')
 [ -z "$left" ] || fail "this is left: $left"
 
 [ "${1:-}" = --build ] || exit 0
