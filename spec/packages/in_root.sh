@@ -14,10 +14,10 @@ mirror=$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' | sed -n
 
 echo "== a bare $suite"
 root=$(mktemp -d "${TMPDIR:-/tmp}/modalua-root.XXXXXX")
-trap 'rm -rf --one-file-system "$root"' EXIT
+trap 'rm -rf --one-file-system "$root" "$root.log"' EXIT
 trap 'exit 1' HUP INT TERM
 debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$root.log" 2>&1 || { tail "$root.log" >&2; exit 1; }
-rm "$root.log"
+chmod 755 "$root" # mktemp makes it for its owner alone; in the root folder there are other users, too
 # Of a frozen mirror the release files are past their date.
 printf 'Acquire::Check-Valid-Until "false";\nAcquire::Check-Date "false";\nAcquire::Retries "3";\n' >"$root/etc/apt/apt.conf.d/99modalua"
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" # no package starts a service
