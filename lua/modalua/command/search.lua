@@ -110,6 +110,9 @@ end
 
 local function to_sort_key(text)
   local tag, message = to_tag(text:gsub("^%-", "", 1))
+  if tag and tag:find "," and not native.tag(tag) then
+    return nil, ("one tag is expected, not '%s'"):format(text)
+  end
   return tag and { name = tag, falling = text:find "^%-" ~= nil }, message
 end
 
