@@ -105,7 +105,7 @@ for i, version in ipairs(versions) do
     for _, to in ipairs { "'archive'", "client:peer 'other'" } do
       long(("after this Orthanc has sent to %s, which is not compared, reads the outcome in the record of the job"):format(to), function()
         archive.send(transfers.instances(1, 4), { world.us:modality() }, "PACS")
-        assert(world.client:put("/peers/other", { Url = world.archive.url }))
+        assert(world.client:put("/peers/other", { Url = world.archive.url, HttpHeaders = { Token = "t0ken" } }))
         local options = ("from = client, to = %s, concurrency = 1, verify = 'job'"):format(to)
         assert.are.equal(KILLED, (transfers.start(world, options, HASTE .. " MODALUA_TRANSFER_POINT=moved:kill:2"):wait()))
         assert.are.same({ 0, "finished\n" }, { transfers.start(world, options, HASTE):wait() })

@@ -303,6 +303,29 @@ describe("A transfer", function()
     end)
   end)
 
+  it("ends when only studies are left that the source refuses for good, each with its own error", function()
+    local ports = orthanc.free_ports(2)
+    local us = { "LOCAL", "127.0.0.1", ports[2] }
+    local sink <close> = qrd.start { aet = "SINK", arguments = { "--once", "--keys=all" }, peers = { us } }
+    local reasons = { ["1.2.2"] = "0xA700", ["1.2.5"] = "0xA702", ["1.2.8"] = "0x0122", ["1.2.11"] = "0xA701", ["1.2.12"] = "0xFE00",
+      ["1.2.14"] = "dicom", ["1.2.15"] = "0xA900", ["1.2.16"] = "0xC123" }
+    local arguments = { "--once", "--keys=all" }
+    for uid, reason in pairs(reasons) do
+      table.insert(arguments, ("--refuses=%s=%s"):format(reason:match "^0x(%x+)$" or "0", uid))
+    end
+    local pacs <close> = qrd.start { aet = "PACS", arguments = arguments, peers = { us, sink:modality() } }
+    archive.send(transfers.instances(1, 16), { pacs:modality() }, "LOCAL")
+    local world = world_of(pacs, sink, ports)
+    local server <close> = world.us -- luacheck: ignore
+    local summary = assert(transfers.run(world, {}))
+    local seen = {}
+    for item in transfer.items(world.ledger, { state = "failed" }) do
+      seen[item.key] = item.reason
+    end
+    assert.are.same({ "finished", 8 }, { summary.state, items(summary, "done") })
+    assert.are.same(reasons, seen)
+  end)
+
   it("notices at the end what the destination has lost, and sends it once more", function()
     local ports = orthanc.free_ports(4)
     local us, kept = { "LOCAL", "127.0.0.1", ports[2] }, 6

@@ -147,6 +147,9 @@ end
 function Session:client()
   if not self.server then
     local good, server = pcall(modalua.connect)
+    if not good and modalua.is_error(server) then
+      error(server, 0) -- cancelled, while a command of the user was to give a password
+    end
     self.server = self:must(good and server, server)
   end
   return self.server

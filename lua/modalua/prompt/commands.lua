@@ -129,11 +129,8 @@ end
 
 function run.jobs()
   local client = rawget(_G, "orthanc") or error("the global orthanc is nil: there is no server", 0)
-  local rows = {}
-  for i, job in ipairs(assert(client:jobs { expand = true })) do
-    rows[i] = { ID = job.ID, Type = job.Type, State = job.State, Progress = job.Progress, CreationTime = job.CreationTime }
-  end
-  return nil, #rows > 0 and { rows, n = 1 } or "no jobs"
+  local jobs = assert(client:jobs { expand = true })
+  return nil, #jobs > 0 and { jobs, n = 1 } or "no jobs"
 end
 
 function run.history()

@@ -1,6 +1,7 @@
 -- transfer.confirm: at its end, a run compares everything that is done once more. Functions get the run (transfer.run).
 local require = ...
 local native = require "core.native"
+local requests = require "core.requests"
 
 local confirm = {}
 
@@ -82,11 +83,17 @@ local function compare_again(self)
   elseif #list == 0 then
     return false
   end
-  local good, failure = self.items.compare:look(list, AT_ONCE)
+  local good, failure
+  requests.each(2, 2, function(i) -- both sides at the same time
+    if i == 1 then
+      good, failure = self.items.compare:look(list, AT_ONCE)
+    else
+      look_at_source(self, list)
+    end
+  end)
   if not good then
     return self.items:side_failed(failure, "to")
   end
-  look_at_source(self, list)
   local results = {}
   for i, item in ipairs(list) do
     results[i], err = conclude(self, item)

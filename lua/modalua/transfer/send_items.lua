@@ -443,8 +443,7 @@ local function on_short(self, item)
     if item.in_group then
       return self:change(item, "todo", { due = 0 })
     elseif class == "doubt" and (err.dimse_status or 0) == 0 then
-      self.breaker:note_side(err, side, self.run_n)
-      return self:postpone(item, err)
+      return send_outcome.take_side(self, { item }, err, side)
     end
     self.breaker:note_item()
     return self:fail(item, err)
