@@ -1,13 +1,13 @@
 -- command.destination: the destination of a move, as an option --to names it; and whether the modality that is to send knows it.
 local require = ...
-local session = require "command.session"
+local lists = require "core.lists"
 
 local destination = {}
 
 -- The sorted names of the modalities that have this AE title.
 local function names_with(settings, aet)
   local names = {}
-  for _, name in ipairs(session.sorted_names(settings)) do
+  for _, name in ipairs(lists.sorted_keys(settings)) do
     if settings[name].AET == aet then
       names[#names + 1] = name
     end
