@@ -4,6 +4,7 @@ local characters = require "command.characters"
 local dates = require "command.dates"
 local doc = require "modalua.doc"
 local levels = require "core.levels"
+local lists = require "core.lists"
 local matching = require "core.matching"
 local modalua = require "modalua"
 local native = require "core.native"
@@ -110,6 +111,9 @@ end
 
 local function to_sort_key(text)
   local tag, message = to_tag(text:gsub("^%-", "", 1))
+  if tag and tag:find "," and not native.tag(tag) then
+    return nil, ("one tag is expected, not '%s'"):format(text)
+  end
   return tag and { name = tag, falling = text:find "^%-" ~= nil }, message
 end
 
@@ -161,7 +165,7 @@ local function search_columns(level, order, answers)
       renamed = true
     end
   end
-  for _, name in ipairs(renamed and session.sorted_names(returned) or {}) do
+  for _, name in ipairs(renamed and lists.sorted_keys(returned) or {}) do
     if not ADDED_BY_SERVER[name] then
       add(name, true)
     end
