@@ -43,11 +43,6 @@ local function uids_of(client)
   return uids
 end
 
-local function read(path)
-  local file <close> = assert(io.open(path))
-  return file:read "a"
-end
-
 for _, version in ipairs(versions.few) do
   describe("With the Orthanc " .. version.name .. ", the script", function()
     local folder, ris, peer, servers, client, pacs, target, directory
@@ -90,11 +85,11 @@ for _, version in ipairs(versions.few) do
         if step.first then
           step.first()
         end
-        assert(eventually(function() return read(path):find(step.text, 1, true) end), read(path))
+        assert(eventually(function() return served.read_file(path):find(step.text, 1, true) end), served.read_file(path))
       end
       assert(os.execute("kill -TERM " .. pid))
       assert(eventually(function() return not os.execute("kill -0 " .. pid .. " 2>/dev/null") end))
-      return read(path)
+      return served.read_file(path)
     end
 
     describe("prefetch_priors", function()
@@ -162,7 +157,7 @@ for _, version in ipairs(versions.few) do
         local rules = 'return { { to = "archive", filters = { ModalitiesInStudy = "CT", StudyDescription = "*2001*" } }, '
           .. '{ to = "nosuch", filters = { PatientID = "X" } } }'
         sends({}, rules)
-        local before = tonumber(read(place))
+        local before = tonumber(served.read_file(place))
         local first = make_stable(study("1.3.1", "R1", "20010101"), study("1.3.2", "R1", "20010101", "MR"),
           study("1.3.3", "R1", "20020101"))
         local planned = route(rules, "--dry-run")
@@ -170,7 +165,7 @@ for _, version in ipairs(versions.few) do
         assert.are.same({}, uids_of(target))
         sends({ first .. "\tarchive\tsent\n" }, rules)
         assert.are.same({ "1.3.1" }, uids_of(target))
-        assert.is_true(tonumber(read(place)) > before)
+        assert.is_true(tonumber(served.read_file(place)) > before)
         sends({}, rules)
       end)
 
@@ -213,7 +208,7 @@ for _, version in ipairs(versions.few) do
         contains(result.err, "the server knows no modality 'nosuch' now\n")
         assert.is_nil(result.err:find("'archive' now", 1, true))
         contains(result.err, id .. " was not sent to nosuch: ")
-        contains(read(place .. ".failed"), id .. "\tnosuch\tthe server knows no modality of this name")
+        contains(served.read_file(place .. ".failed"), id .. "\tnosuch\tthe server knows no modality of this name")
         sends({}, rules)
       end)
 
@@ -249,7 +244,7 @@ for _, version in ipairs(versions.few) do
         assert.are.same({ "", 0 }, { result.err, result.status })
         assert.matches("\narchive  ARCHIVE  answers +%d+%-%d+%-%d+ [%d:]+ +%d+\nmute +EST0122  answers C%-FIND only  [^\n]*the remote "
           .. "modality refused", result.out)
-        local figures = read(file)
+        local figures = served.read_file(file)
         contains(figures, '# TYPE modalua_modality_up gauge\nmodalua_modality_up{name="archive"} 1\nmodalua_modality_up{name="mute"} 1\n')
         assert.matches('\nmodalua_modality_answer_seconds{name="archive"} 0%.%d+\n', figures)
       end)

@@ -9,7 +9,6 @@ local part = require "spec.support.part"
 local compare, holdings, points = part "transfer.compare", part "core.holdings", part "transfer.points"
 local breaker, native = part "transfer.breaker", part "core.native"
 local send_outcome, unknown_target = part "transfer.send_outcome", part "transfer.unknown_target"
-part "transfer.ledger_workers" -- its lease is as long as it is, and not shortened with the waits below
 local qrd = require "spec.support.qrd"
 local simulated = require "spec.support.simulated"
 local task = require "modalua.task"
@@ -19,11 +18,9 @@ local versions = require "spec.support.versions"
 
 part "transfer.ledger_workers" -- reads its leases when it is loaded, and they must stay as they are
 
-local STUDIES <const> = 45
+local happens = expect.happens
 
-local function eventually(f)
-  return assert(expect.eventually(f), "it never happened")
-end
+local STUDIES <const> = 45
 
 -- Runs a transfer as a task. Returns the task, what it has told by the names of its events, and its control.
 local function start(world, options)
@@ -78,10 +75,10 @@ for i, version in ipairs(versions) do
 
     it("goes on when the destination was away, and no item has lost a try", function()
       local run, seen = start(world, {})
-      eventually(function() return (seen.begin or 0) > 5 end)
+      happens(function() return (seen.begin or 0) > 5 end)
       world.archive:stop()
-      eventually(function() return #seen.wait > 0 end)
-      assert.are.equal("to", eventually(function()
+      happens(function() return #seen.wait > 0 end)
+      assert.are.equal("to", happens(function()
         for _, e in ipairs(seen.wait) do
           if e.side == "to" then
             return "to"
@@ -96,9 +93,9 @@ for i, version in ipairs(versions) do
 
     it("goes on when the Orthanc that sends was killed and started again", function()
       local run, seen = start(world, {})
-      eventually(function() return (seen.begin or 0) > 5 end)
+      happens(function() return (seen.begin or 0) > 5 end)
       world.us:stop "KILL"
-      eventually(function() return #seen.wait > 0 end)
+      happens(function() return #seen.wait > 0 end)
       world.us:start_again()
       local summary = assert(run:join())
       assert.are.same({ "finished", STUDIES, 0 }, { summary.state, items(summary, "done"), tried(world) })
