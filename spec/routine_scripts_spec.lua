@@ -196,7 +196,7 @@ for _, version in ipairs(versions.few) do
         finally(function() url = nil end)
         watched({ { text = ("the rules cannot be compared with %s, next try in 10 s: "):format(id) } }, "route_stable_studies.lua",
           "--rules", directory .. "/rules.lua", "--place", place)
-        assert.are.equal("4", read(place))
+        assert.are.equal("4", served.read_file(place))
       end)
 
       it("keeps a list of what cannot be sent, and goes on", function()
