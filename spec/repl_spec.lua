@@ -382,6 +382,32 @@ describe("Printing", function()
     lacks(printing.lua(rows), "\27")
   end)
 
+  it("says in a line what an operation has done, and shows what was not done", function()
+    local function shown(value, colour)
+      return (printing.value(value, "table", { width = 200, colour = colour }):gsub(" %(pp%(_%) shows the whole result%)$", " …"))
+    end
+    local query = { { ["0008,0052"] = "STUDY" }, { ["0008,0052"] = "STUDY" } }
+    assert.are.equal("PACS sent 2 studies; verified: all of it has arrived …",
+      shown { Description = "REST API", RemoteAet = "PACS", Query = query, verified = true })
+    query[2] = { QueryRetrieveLevel = { Name = "x", Value = "SERIES" } }
+    assert.are.equal("PACS sent 2 resources to B; not verified: it is silent …",
+      shown { RemoteAet = "PACS", TargetAet = "B", Query = query, verified = false, unverified = "it is silent" })
+    assert.are.equal("PACS sent nothing; not verified …", shown { RemoteAet = "PACS", Query = {}, verified = false })
+    local store = { InstancesCount = 15, FailedInstancesCount = 2, RemoteAet = "B\27", ParentResources = { "x" } }
+    assert.are.equal("13 of 15 instances sent to B\\x1B, 2 failed; not verified …", shown(store))
+    contains(shown(store, true), "\27[31m2 failed\27[0m")
+    local good = { resource = { StudyInstanceUID = "1.2" }, result = { verified = true } }
+    local bad = { resource = { StudyInstanceUID = "1.3" }, error = native.fail("x", "refused", nil, "bad x") }
+    assert.are.equal("2 of 2 studies sent; verified: all of it has arrived …", shown { good, good })
+    assert.are.equal("state   kind     resource  error\nfailed  refused  1.3       bad x\n1 of 2 studies sent; verified: all of it has "
+      .. "arrived …", shown { good, bad })
+    assert.are.equal("0 of 1 study sent; 0 verified …", shown { bad }:match "[^\n]*$")
+    contains(shown { ID = "7-a", Path = "/jobs/7-a" }, "job 7-a has begun; orthanc:job(_):wait()")
+    contains(shown { from = "a", to = "b", state = "finished", found = 3, complete = true, level = "Study", settings = {},
+      items = { done = 2, failed = 1, todo = 0 } }, "a → b is finished: 3 studies found, all there are; 2 done, 1")
+    assert.are.equal('{ Query = {}, RemoteAet = "B" }', printing.value({ RemoteAet = "B", Query = {} }, "lua"))
+  end)
+
   it("calls no metamethod of the user except __tostring", function()
     local function never() error "called" end
     local t = setmetatable({ 1 }, { __index = never, __pairs = never, __len = never, __name = never })
@@ -772,6 +798,20 @@ for _, version in ipairs(versions) do
       })
     end)
 
+    it("says in a line what a move has done, and shows jobs as a table", function()
+      terminal.session(options(80), {
+        { 'pacs = orthanc:modality "pacs"\r' }, { 'found = pacs:find { Level = "Study", Query = { PatientName = "Yamada*" } }\r' },
+        { "pacs:move(found)\r", "\nPACS sent 2 studies", "; verified: all of it has arrived" },
+        { "pacs:move(found, { Synchronous = false })\r", "\njob ", " has begun" },
+        { "orthanc:job(_):wait()\r", "\nPACS sent 2 studies", "; verified: all of it has arrived" },
+        { 'pacs:move_resources("Study", found)\r', "\n2 of 2 studies sent; verified: all of it has arrived" },
+        { "pacs:move(found, { TargetAet = 'NOWHERE' })\r", "nil" }, { "_err.outcomes\r" },
+        { 'pacs:move_resources("Study", found, { TargetAet = "NOWHERE" })\r', "_err.outcomes has the outcome of each resource" },
+        { "_err.outcomes\r", "\n0 of 2 studies sent; 0 verified" },
+        { "orthanc:jobs { expand = true }\r", "\nID ", " DicomMove", " jobs\n" },
+      })
+    end)
+
     -- Interrupts a move that the peer holds, and answers the question; further steps may follow. Returns the record of the job when it has
     -- ended, and how often the server was asked to cancel it.
     local function interrupted(answer, ...)
@@ -810,7 +850,7 @@ for _, version in ipairs(versions) do
     end)
 
     it("asks at Ctrl-C during a move, and continues", function()
-      local job, cancels = interrupted("\r", { "", gate = peer.gate_path, open = { wait = "Description" } }, { "" }, GOES_ON)
+      local job, cancels = interrupted("\r", { "", gate = peer.gate_path, open = { wait = "\nHELD sent " } }, { "" }, GOES_ON)
       assert.are.same({ "Success", 0 }, { job.State, cancels })
     end)
 

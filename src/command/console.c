@@ -17,6 +17,8 @@ enum { BAR_LINES_MAX = 8, BAR_REMOVAL_MAX = 64 };
 static size_t bar_columns[BAR_LINES_MAX]; /* the widths of the lines of the bar */
 static size_t bar_lines;                  /* how many it has; 0 = none is shown */
 static bool bar_is_held;
+static buffer bar_text;  /* the text of the bar that was drawn last */
+static size_t bar_width; /* the columns that the terminal had then; 0 = the text is not known */
 static int
     output_error; /* why writing to standard output failed for the first time; 0 = it has not */
 static buffer *collected; /* takes the place of standard output; NULL = it does not */
@@ -133,6 +135,8 @@ void console_print(const char *text, size_t size)
 int console_close(void)
 {
     bool lost = ferror(stdout) != 0;
+    free(bar_text.data);
+    bar_text = (buffer){ 0 };
     /* After an io.write of the script, its errno is gone: a full device says it again. */
     if (lost && output_error == 0 && write(STDOUT_FILENO, "", 0) < 0)
         output_error = errno;
@@ -218,7 +222,29 @@ static bool add_line(buffer *b, const char *text, size_t size)
     return (bar_lines++ == 0 || buffer_add(b, "\n", 1)) && buffer_add(b, text, fitting);
 }
 
-/* It is written at once, so that it does not flicker. */
+/* Moves the cursor to the beginning of a row without text. The script may have printed a part of a line:
+ * as many blanks as a row has columns then end in the next row, and else in the same one. */
+static bool begin_row(buffer *b)
+{
+    size_t left = terminal_width(STDERR_FILENO);
+    fflush(stdout);
+    while (left-- > 0)
+        if (!buffer_add(b, " ", 1))
+            return false;
+    return buffer_add(b, "\r", 1);
+}
+
+/* Whether the bar that is shown has this text. The text is kept for the next call. */
+static bool is_shown(const char *text, size_t size)
+{
+    bool same = bar_lines > 0 && size == bar_text.size && memcmp(text, bar_text.data, size) == 0 &&
+                bar_width == terminal_width(STDERR_FILENO);
+    bar_text.size = 0;
+    bar_width = buffer_add(&bar_text, text, size) ? terminal_width(STDERR_FILENO) : 0;
+    return same;
+}
+
+/* It is written at once, and only when it has changed, so that it does not flicker. */
 void console_bar(void *user, const char *text, size_t size)
 {
     const char *end = text + size, *line_end;
@@ -226,10 +252,11 @@ void console_bar(void *user, const char *text, size_t size)
     buffer b = { 0 };
     bool good;
     (void)user;
-    if (bar_is_held || !isatty(STDERR_FILENO))
+    if (bar_is_held || !isatty(STDERR_FILENO) || is_shown(text, size))
         return;
+    good = bar_lines > 0 || begin_row(&b);
     bar_removal(removal, sizeof removal);
-    good = buffer_add(&b, removal, strlen(removal));
+    good = good && buffer_add(&b, removal, strlen(removal));
     for (; good && text < end && bar_lines < BAR_LINES_MAX; text = line_end + 1) {
         line_end = memchr(text, '\n', (size_t)(end - text));
         line_end = line_end ? line_end : end;

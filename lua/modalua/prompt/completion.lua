@@ -355,11 +355,11 @@ local function place_of(before)
   if before:find "^%.%a*$" or before:find "^%.%a+%s" then
     return "command", before:match "%S*$", before
   end
-  local topic = before:match "^%?%s*([%a_][%w_]*)$"
+  local topic = before:match "^%s*%?%s*([%a_][%w_]*)$"
   if topic then
     return "topic", topic
   end
-  before = before:gsub("^%?", "")
+  before = before:gsub("^%s*%?", "")
   local open, string_start = scanning.open_brackets(before)
   if string_start == true then
     return nil
