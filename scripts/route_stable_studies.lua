@@ -73,8 +73,8 @@ end
 
 -- Sends, and asks for the promise. Returns true; or nil and the error.
 local function send(rule, id)
-  local target = rule.peer and orthanc:peer(rule.peer) or orthanc:modality(rule.to)
-  local done, err = insist(("%s cannot be sent to %s"):format(id, rule.to or rule.peer), target.store, target, id)
+  local target, what = rule.peer and orthanc:peer(rule.peer) or orthanc:modality(rule.to), id .. " cannot be sent to "
+  local done, err = insist(what .. (rule.to or rule.peer), target.store, target, id)
   if done and rule.commit then
     done, err = target:storage_commitment(id)
     if done then
