@@ -8,11 +8,6 @@ local terminal = require "spec.support.terminal"
 
 local COLUMNS = 118 -- the width of the terminal in the transcripts
 
-local function read_file(path)
-  local file <close> = assert(io.open(path))
-  return file:read "a"
-end
-
 local function documents()
   local pipe <close> = assert(io.popen "git ls-files '*.md' 2>/dev/null || find . -name '*.md' -not -path './build*'")
   local paths = {}
@@ -60,7 +55,7 @@ end
 
 describe("The README", function()
   it("has at most 150 lines", function()
-    assert.is_true(select(2, read_file "README.md":gsub("\n", "")) <= 150)
+    assert.is_true(select(2, served.read_file "README.md":gsub("\n", "")) <= 150)
   end)
 end)
 
@@ -113,7 +108,7 @@ describe("With the playground's servers,", function()
   for _, path in ipairs { "README.md", "scripts/README.md", "scripts/tutorial.md", "scripts/shapes.md", "scripts/pyorthanc.md" } do
     it("every script in " .. path .. " does what the text says", function()
       local count = 0
-      for code, rest in read_file(path):gmatch "\n```lua\n(.-)\n```\n\n?([^\n]*\n?[^\n]*\n?[^\n]*\n?[^\n]*\n?)" do
+      for code, rest in served.read_file(path):gmatch "\n```lua\n(.-)\n```\n\n?([^\n]*\n?[^\n]*\n?[^\n]*\n?[^\n]*\n?)" do
         count = count + 1
         if code:find "^return " then
           assert(load(code)) -- this block is a configuration file, or rules
@@ -127,7 +122,7 @@ describe("With the playground's servers,", function()
 
   it("every command in scripts/troubleshooting.md prints what the text says", function()
     local count = 0
-    for _, block in ipairs(indented_blocks(read_file "scripts/troubleshooting.md")) do
+    for _, block in ipairs(indented_blocks(served.read_file "scripts/troubleshooting.md")) do
       local line = block[1]:match "^%$ (.*)$"
       if line then
         count = count + 1
@@ -143,7 +138,7 @@ end)
 describe("scripts/troubleshooting.md", function()
   it("quotes messages that the program has", function()
     local source, count = served.output_of "cat $(find src lua -name '*.c' -o -name '*.h' -o -name '*.lua')":gsub('"\n *"', ""), 0
-    for quote in read_file "scripts/troubleshooting.md":gmatch "[^`]`(%l[^`\n]*)`" do
+    for quote in served.read_file "scripts/troubleshooting.md":gmatch "[^`]`(%l[^`\n]*)`" do
       if select(2, quote:gsub(" ", "")) >= 4 and not quote:find "^modalua " then
         count = count + 1
         assert.is_truthy(source:find(quote, 1, true), quote)
@@ -211,7 +206,7 @@ describe("Every command in the documents", function()
     end
     for _, path in ipairs { "README.md", "src/command/README.md", "scripts/README.md", "scripts/tutorial.md",
       "scripts/questions.md" } do
-      local page = read_file(path)
+      local page = served.read_file(path)
       for line in page:gmatch "\n    modalua ([^\n]*)" do
         check(path, (line:gsub("  +#.*$", "")))
       end
@@ -220,12 +215,12 @@ describe("Every command in the documents", function()
       end
     end
     for path in served.output_of "ls scripts/*.lua":gmatch "[^\n]+" do
-      for line in read_file(path):gmatch "\n%-%-   modalua ([^\n]*)" do
+      for line in served.read_file(path):gmatch "\n%-%-   modalua ([^\n]*)" do
         check(path, (line:gsub("   +.*$", "")))
       end
     end
     for path in served.output_of "ls scripts/systemd/*.env":gmatch "[^\n]+" do
-      check(path, ("scripts/%s.lua %s"):format(path:match "([%w_]+)%.env$", read_file(path):match "\nOPTIONS=([^\n]*)"))
+      check(path, ("scripts/%s.lua %s"):format(path:match "([%w_]+)%.env$", served.read_file(path):match "\nOPTIONS=([^\n]*)"))
     end
     assert.are.same({}, wrong)
     assert.is_true(count > 50)
@@ -234,7 +229,7 @@ end)
 
 -- The part of a page below the heading with this anchor, as the usual hosts make anchors; without an anchor, the whole page.
 local function section_of(path, anchor)
-  local page = "\n" .. read_file(path)
+  local page = "\n" .. served.read_file(path)
   for marks, heading, rest in anchor ~= "" and page:gmatch "\n(#+) ([^\n]+)()" or function() end do
     if heading:lower():gsub("[^%w%s_-]", ""):gsub("%s", "-") == anchor then
       local next_heading = page:find("\n" .. ("#?"):rep(#marks - 1) .. "# ", rest) or #page
@@ -247,7 +242,7 @@ end
 -- Clicks on links, one after the other, in the part of a page that the link before has led to; "#heading" is on the page itself. Returns
 -- the text at the end.
 local function click(links)
-  local path, text = "README.md", read_file "README.md"
+  local path, text = "README.md", served.read_file "README.md"
   for _, link in ipairs(links) do
     local file, anchor = link:match "^([^#]*)#?(.*)$"
     assert.is_truthy(file == "" or text:find("](" .. link .. ")", 1, true), ("%s has no link to %s"):format(path, link))
@@ -292,7 +287,7 @@ describe("The questions of a new user", function()
   for _, question in ipairs(QUESTIONS) do
     local word, links, answer, anchor, more, more_answer = table.unpack(question)
     it("are answered by one search in the README, one click from it, or three: " .. word, function()
-      assert.is_truthy(read_file "README.md":find("%f[%w]" .. word .. "%f[%W]"), word)
+      assert.is_truthy(served.read_file "README.md":find("%f[%w]" .. word .. "%f[%W]"), word)
       assert.is_truthy(click(links):find(answer, 1, true), answer)
       assert.is_truthy(section_of("scripts/questions.md", anchor), anchor)
       assert.is_truthy(section_of("scripts/questions.md", anchor):find("](" .. more .. ")", 1, true), more)
@@ -301,7 +296,7 @@ describe("The questions of a new user", function()
   end
 
   it("are all on the page of twelve questions", function()
-    assert.are.equal(12, select(2, read_file "scripts/questions.md":gsub("\n## ", "")))
+    assert.are.equal(12, select(2, served.read_file "scripts/questions.md":gsub("\n## ", "")))
     assert.are.equal(12, #QUESTIONS)
   end)
 end)
@@ -311,7 +306,7 @@ local describe_stock = module and describe or function() end
 
 describe_stock("The page about stock Lua", function()
   it("has a command that prints the version, and names all modules", function()
-    local page = read_file "scripts/README.md"
+    local page = served.read_file "scripts/README.md"
     local line = assert(page:match "`(LUA_CPATH=[^`]*)`"):gsub("build/release/module", module)
     assert.are.equal(modalua.version .. "\n", command.shell(line).out)
     for name in assert(page:match "It has (.-)%. The recipes run"):gmatch "`([%w.]+)`" do
@@ -327,7 +322,7 @@ describe("The units of systemd", function()
     local folder = served.folder "units"
     for path in served.output_of "ls scripts/systemd/modalua-*":gmatch "[^\n]+" do
       local file = folder .. "/" .. path:match "[^/]+$"
-      served.write_file(file, (read_file(path):gsub("ExecStart=modalua", "ExecStart=" .. command.path)))
+      served.write_file(file, (served.read_file(path):gsub("ExecStart=modalua", "ExecStart=" .. command.path)))
       local result = command.shell("systemd-analyze verify " .. command.quote((file:gsub("@", "@echo_all", 1))))
       assert.are.same({ "", "", 0 }, { result.out, result.err, result.status })
     end
@@ -339,7 +334,7 @@ describe("Every transcript in", function()
   for _, path in ipairs { "README.md", "src/command/README.md" } do
     it(path .. " shows what a terminal shows", function()
       local count = 0
-      for _, block in ipairs(indented_blocks(read_file(path))) do
+      for _, block in ipairs(indented_blocks(served.read_file(path))) do
         local words, shown = nil, nil
         for i = 1, #block + 1 do
           local next_words = block[i] and block[i]:match "^%$ modalua (playground .*)$"
@@ -359,7 +354,7 @@ describe("Every transcript in", function()
 
     it(path .. " shows what the prompt shows", function()
       local count = 0
-      for _, block in ipairs(indented_blocks(read_file(path))) do
+      for _, block in ipairs(indented_blocks(served.read_file(path))) do
         if block[1]:find "^> " then
           count = count + 1
           local expected, shown = session_of(block)
@@ -372,7 +367,7 @@ describe("Every transcript in", function()
 
   it("scripts/tutorial.md shows what one session at the prompt shows", function()
     local lines = {}
-    for _, block in ipairs(indented_blocks(read_file "scripts/tutorial.md")) do
+    for _, block in ipairs(indented_blocks(served.read_file "scripts/tutorial.md")) do
       if block[1]:find "^> " then
         table.move(block, 1, #block, #lines + 1, lines)
       end
@@ -385,9 +380,9 @@ end)
 
 describe("src/embed/README.md", function()
   it("quotes the first program completely, and parts of the others exactly", function()
-    local page, shown = read_file "src/embed/README.md", {}
+    local page, shown = served.read_file "src/embed/README.md", {}
     for name, block in page:gmatch "%[[%w.]+%]%(%.%./%.%./spec/embed/([%w.]+)%)[^\n%[]*:\n\n```c[p]*\n(.-)```" do
-      local program = read_file("spec/embed/" .. name)
+      local program = served.read_file("spec/embed/" .. name)
       if name == "ten.c" then
         assert.are.equal(program, block)
       end
@@ -415,7 +410,7 @@ describe("Every link between the documents", function()
     local wrong, count = {}, 0
     for _, path in ipairs(documents()) do
       local folder = path:match "^(.*/)[^/]*$" or ""
-      for link in read_file(path):gmatch "%]%(([^%s)]+)%)" do
+      for link in served.read_file(path):gmatch "%]%(([^%s)]+)%)" do
         local file, anchor = link:match "^([^#]*)#?(.*)$"
         if not link:find "^%a+:" then
           count = count + 1

@@ -18,11 +18,7 @@ local STORED <const> = '{"ID":"00000000-00000000-00000000-00000000-00000000","St
 
 local contains, fails, eventually = expect.contains, expect.fails, expect.eventually
 
-local function read(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read "a"
-  return text, file and file:close()
-end
+local read = served.read_file
 
 local function size_of(path)
   local file = io.open(path, "rb")

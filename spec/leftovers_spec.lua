@@ -10,7 +10,7 @@ local task = require "modalua.task"
 local terminal = require "spec.support.terminal"
 local versions = require "spec.support.versions"
 
-local fails, contains, eventually = expect.fails, expect.contains, expect.happens
+local fails, contains, happens = expect.fails, expect.contains, expect.happens
 
 local STUDY <const> = { StudyInstanceUID = "1.2.3.0" }
 local TIMEOUT <const> = 0.3
@@ -118,7 +118,7 @@ for _, version in ipairs(versions) do
 
     -- Asserts that each query which the server was asked for has been removed.
     local function no_query_is_left()
-      eventually(function()
+      happens(function()
         local file <close> = assert(io.open(server.log))
         local log = file:read "a"
         local _, asked = log:gsub("POST /modalities/%l+/query", "")
@@ -130,7 +130,7 @@ for _, version in ipairs(versions) do
     local function cancel(f, answered, arrived)
       peer:let(answered)
       local t = task.spawn(f, held, {})
-      eventually(function() return peer:count "C-FIND" == arrived end)
+      happens(function() return peer:count "C-FIND" == arrived end)
       t:cancel()
       fails({ kind = "cancelled" }, t:join())
       peer:let()
@@ -188,7 +188,7 @@ for _, version in ipairs(versions) do
         contains(result.out, "moving")
         peer:let()
         no_query_is_left()
-        eventually(function() return not ends_of_jobs()["Running 0"] end)
+        happens(function() return not ends_of_jobs()["Running 0"] end)
         assert.are.same({ ["Failure " .. JOB_CANCELLED] = true }, ends_of_jobs())
       end)
     end
@@ -224,11 +224,11 @@ for _, version in ipairs(versions) do
       local busy = modalua.connect(server.url, { max_inflight = 1 })
       local found = assert(busy:modality "quick":find { Level = "Study", Query = { PatientID = "FP*" } })
       local finding = task.spawn(function() return busy:modality "held":find { Level = "Study", Query = { PatientID = "X" } } end)
-      eventually(function() return peer:count "C-FIND" == 2 end)
+      happens(function() return peer:count "C-FIND" == 2 end)
       do
         local _ <close> = found
       end
-      eventually(function() return #assert(client:queries()) == 0 end)
+      happens(function() return #assert(client:queries()) == 0 end)
       finding:cancel()
       fails({ kind = "cancelled" }, finding:join())
       assert.is_table(assert(busy:system())) -- the find that is over counts no longer

@@ -11,7 +11,7 @@ local samples = require "modalua.samples"
 local task = require "modalua.task"
 local versions = require "spec.support.versions"
 
-local contains, eventually, fails = expect.contains, expect.happens, expect.fails
+local contains, happens, fails = expect.contains, expect.happens, expect.fails
 
 local ID <const> = "12345678-1234-1234-1234-123456789abc" -- of a job
 local QUERY <const> = "87654321-1234-1234-1234-123456789abc"
@@ -57,22 +57,22 @@ for _, version in ipairs(versions) do
         return client:modality "silent":find { Level = "Study", Query = { PatientID = "X" }, wait_timeout = wait_timeout }
       end
       local cancelled = task.spawn(find)
-      eventually(function() return silent:count "C-FIND" == 1 end)
+      happens(function() return silent:count "C-FIND" == 1 end)
       cancelled:cancel()
       fails({ kind = "cancelled" }, cancelled:join())
       fails({ kind = "timeout", still_running = true, op = "find" }, find(0.5))
-      eventually(function() return silent:count "C-FIND" == 2 end)
+      happens(function() return silent:count "C-FIND" == 2 end)
       silent:let(2)
       local lines = version.number < 11300 and 1 or 2 -- in the log for each request
-      eventually(function() return server:count_logged "DELETE /queries/" == removals + 2 * lines end)
-      eventually(function() return queries() == before end)
+      happens(function() return server:count_logged "DELETE /queries/" == removals + 2 * lines end)
+      happens(function() return queries() == before end)
     end)
 
     -- The job has ended.
     local function started(modality, options)
       options.Synchronous = false
       local handle = assert(modality:move(found, options))
-      eventually(function()
+      happens(function()
         local state = assert(client:job(handle):status()).State
         return state == "Success" or state == "Failure"
       end)
@@ -123,7 +123,7 @@ for _, version in ipairs(versions) do
       end
       local stored = assert(client:find { Level = "Study", Query = PATIENT })
       local store = assert(client:modality "empty":store(stored, { Synchronous = false }))
-      eventually(function() return assert(client:job(store):status()).State == "Success" end)
+      happens(function() return assert(client:job(store):status()).State == "Success" end)
       fails({ kind = "dicom", code = "incomplete" }, others():job(store):wait())
       assert.is_table(assert(client:job(store):wait())) -- this client knows that nothing was permitted to fail
     end)
@@ -378,7 +378,7 @@ describe("An outcome", function()
         told[#told + 1] = (p.over and "over " or "") .. p.state
       end })
     end)
-    eventually(function() return count("/studies/" .. STORED .. "/instances") == 1 end)
+    happens(function() return count("/studies/" .. STORED .. "/instances") == 1 end)
     assert.is_nil(table.concat(told, ","):find "over")
     assert(client:get("/release", { name = "facts" }))
     local result = table.pack(storing:join())
@@ -416,7 +416,7 @@ describe("An outcome", function()
   end
 
   local function removed(n)
-    eventually(function() return count("/queries/" .. QUERY) == n end)
+    happens(function() return count("/queries/" .. QUERY) == n end)
     assert.are.equal("DELETE", assert(client:get("/last", { of = "/queries/" .. QUERY })).method)
   end
 
@@ -444,7 +444,7 @@ describe("An outcome", function()
     local answers = "/queries/" .. QUERY .. "/answers"
     start(answer(FIND, MADE), { path = answers, to = "/hang" })
     local finding = task.spawn(find)
-    eventually(function() return count(answers) == 1 end)
+    happens(function() return count(answers) == 1 end)
     finding:cancel()
     fails({ kind = "cancelled" }, finding:join())
     removed(1)
@@ -452,7 +452,7 @@ describe("An outcome", function()
     for _, wait_timeout in ipairs { false, 0.2 } do
       start({ path = FIND, to = faultd.route("/hold", { name = "find", body = MADE }) })
       finding = task.spawn(find, { wait_timeout = wait_timeout or nil })
-      eventually(function() return count(FIND) == 1 end)
+      happens(function() return count(FIND) == 1 end)
       if wait_timeout then
         fails({ kind = "timeout", still_running = true }, finding:join())
       else
@@ -476,12 +476,12 @@ describe("An outcome", function()
       local found = assert(own:modality "pacs":find { Level = "Study", Query = { PatientID = "X" } })
       local waiting = max_inflight == 1 and task.spawn(own.get, own, "/hang")
       if waiting then
-        eventually(function() return count "/hang" == 1 end)
+        happens(function() return count "/hang" == 1 end)
       end
       local closing = task.spawn(found.close, found)
       task.sleep(0) -- it has begun
       if not waiting then
-        eventually(function() return count("/queries/" .. QUERY) == 1 end)
+        happens(function() return count("/queries/" .. QUERY) == 1 end)
       end
       closing:cancel()
       fails({ kind = "cancelled" }, closing:join())
@@ -500,7 +500,7 @@ describe("An outcome", function()
     start(status(FIND, 400, unreadable, { times = 1 }), status(FIND, 200, MADE, { times = 1 }), { path = FIND, to = "/hang" },
       answer("/queries/" .. QUERY .. "/answers", json.array { { StudyInstanceUID = "1.2", StudyDate = "20200102" } }))
     local finding = task.spawn(find, { Query = { StudyDate = "20200101-20201231" } })
-    eventually(function() return count(FIND) == 3 end)
+    happens(function() return count(FIND) == 3 end)
     finding:cancel()
     fails({ kind = "cancelled" }, finding:join())
     removed(1)

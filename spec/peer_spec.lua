@@ -6,6 +6,7 @@ local faultd = require "spec.support.faultd"
 local modalua = require "modalua"
 local json = modalua.json
 local orthanc = require "spec.support.orthanc"
+local running_jobs = require "spec.support.part" "core.running_jobs"
 local samples = require "modalua.samples"
 local task = require "modalua.task"
 local versions = require "spec.support.versions"
@@ -246,6 +247,7 @@ for _, version in ipairs(versions) do
       local result = assert(client:job(job):wait())
       assert.are.equal(instances, result.InstancesCount)
       tells_nothing_of("t0ken", result)
+      assert.are.equal(job.ID, running_jobs.ended_store(assert(client:jobs { expand = true }), study, { url = far.url }, ""))
     end)
 
     it("never has its secrets shown in an error", function()

@@ -147,6 +147,7 @@ describe("The configuration file", function()
     says("cannot be used: " .. file .. ":1: attempt to perform arithmetic", "return { servers = { ward = { password = hunter2-x } } }")
     says("unknown key 'defualt'; did you mean 'default'?", "return { defualt = 'ward', servers = { ward = { url = 'URL' } } }")
     says("unknown key '1'; it can have `default` and `servers`", "return { 'ward', servers = { ward = { url = 'URL' } } }")
+    says("a server has no name: write servers = { name = { url = … } }", "return { servers = { { url = 'URL' } } }")
     fails("`default` must be the name of a server", run("return { default = 3, servers = {} }", '"$M" ' .. code()))
     os.remove(file)
     os.execute(("mkdir '%s'"):format(file))
@@ -199,12 +200,28 @@ describe("The configuration file", function()
         ["password_command = 'kill -9 $$'"] = "it ended with the signal 9",
         ["password_command = 'true'"] = "its first line is empty",
         ["password_command = 'head -c 9999 /dev/zero | tr \\\\0 x'"] = "its first line is longer than 4 KB",
+        ["password_command = 'yes hunter2'"] = "it is longer than 1 MB", -- neither of these two ends by itself
+        ["password_command = 'cat /dev/zero'"] = "its first line is longer than 4 KB",
+        ["password_comand = 'hunter2'"] = "unknown option 'password_comand'; did you mean 'password_command'?",
+        ["tokenfile = 'hunter2'"] = "unknown option 'tokenfile'; did you mean 'token_file'?",
+        ["pasword = 'hunter2'"] = "unknown option 'pasword'; did you mean 'password'?",
       } do
         fails(message, with("username = 'u', " .. option))
       end
       fails("give 'password' or 'password_file', not both", run([[return { default = "s", servers = { s = { url = "URL", username = "u",
         password = "hunter2", password_file = "x" } } }]], '"$M" ' .. code()))
     end)
+  end)
+
+  it("has a command that SIGTERM ends, together with the verb that waits for it", function()
+    for _, waits in ipairs { "", "exec >&-; " } do -- for what it prints, and for its end
+      os.remove(folder .. "/pid")
+      local secret = ("echo $$ >%s/pid; %sexec sleep 600"):format(folder, waits)
+      local text = ('return { servers = { s = { url = "URL", username = "u", password_command = %q } } }'):format(secret)
+      local result = run(text, ([["$M" api GET / & p=$!; until [ -s %s/pid ]; do sleep 0.01; done; kill -TERM $p; wait $p; s=$?
+        kill -0 $(cat %s/pid) 2>/dev/null && echo "the command runs"; exit $s]]):format(folder, folder))
+      assert.are.same({ 143, "", "modalua: cancelled\n" }, { result.status, result.out, result.err })
+    end
   end)
 
   it("is in the home folder if XDG_CONFIG_HOME is not set", function()

@@ -382,6 +382,32 @@ describe("Printing", function()
     lacks(printing.lua(rows), "\27")
   end)
 
+  it("says in a line what an operation has done, and shows what was not done", function()
+    local function shown(value, colour)
+      return (printing.value(value, "table", { width = 200, colour = colour }):gsub(" %(pp%(_%) shows the whole result%)$", " …"))
+    end
+    local query = { { ["0008,0052"] = "STUDY" }, { ["0008,0052"] = "STUDY" } }
+    assert.are.equal("PACS sent 2 studies; verified: all of it has arrived …",
+      shown { Description = "REST API", RemoteAet = "PACS", Query = query, verified = true })
+    query[2] = { QueryRetrieveLevel = { Name = "x", Value = "SERIES" } }
+    assert.are.equal("PACS sent 2 resources to B; not verified: it is silent …",
+      shown { RemoteAet = "PACS", TargetAet = "B", Query = query, verified = false, unverified = "it is silent" })
+    assert.are.equal("PACS sent nothing; not verified …", shown { RemoteAet = "PACS", Query = {}, verified = false })
+    local store = { InstancesCount = 15, FailedInstancesCount = 2, RemoteAet = "B\27", ParentResources = { "x" } }
+    assert.are.equal("13 of 15 instances sent to B\\x1B, 2 failed; not verified …", shown(store))
+    contains(shown(store, true), "\27[31m2 failed\27[0m")
+    local good = { resource = { StudyInstanceUID = "1.2" }, result = { verified = true } }
+    local bad = { resource = { StudyInstanceUID = "1.3" }, error = native.fail("x", "refused", nil, "bad x") }
+    assert.are.equal("2 of 2 studies sent; verified: all of it has arrived …", shown { good, good })
+    assert.are.equal("state   kind     resource  error\nfailed  refused  1.3       bad x\n1 of 2 studies sent; verified: all of it has "
+      .. "arrived …", shown { good, bad })
+    assert.are.equal("0 of 1 study sent; 0 verified …", shown { bad }:match "[^\n]*$")
+    contains(shown { ID = "7-a", Path = "/jobs/7-a" }, "job 7-a has begun; orthanc:job(_):wait()")
+    contains(shown { from = "a", to = "b", state = "finished", found = 3, complete = true, level = "Study", settings = {},
+      items = { done = 2, failed = 1, todo = 0 } }, "a → b is finished: 3 studies found, all there are; 2 done, 1")
+    assert.are.equal('{ Query = {}, RemoteAet = "B" }', printing.value({ RemoteAet = "B", Query = {} }, "lua"))
+  end)
+
   it("calls no metamethod of the user except __tostring", function()
     local function never() error "called" end
     local t = setmetatable({ 1 }, { __index = never, __pairs = never, __len = never, __name = never })
@@ -516,6 +542,22 @@ describe("Completion", function()
     offers('assert(prompt_pacs:find { Level = "Study", Query = {} }).unp', 3, "unproven")
     offers('local p = prompt_client:modality "pacs"\np:ech', 3, "echo")
     offers("prompt_pacs.client:uplo", 4, "upload")
+  end)
+
+  it("offers the identifiers of jobs and queries that the session has seen", function()
+    local JOB <const>, QUERY <const> = "01234567-aaaa-bbbb-cccc-000000000001", "01234567-aaaa-bbbb-cccc-000000000002"
+    rawset(_G, "prompt_client_ids", { { ID = JOB, State = "Success", Type = "X" }, { ID = "98-7", Path = "/studies/98-7" } })
+    offers('prompt_client:job "01', 2, JOB .. '"')
+    offers('prompt_client:query("', 0)
+    rawset(_G, "prompt_client_ids", { ID = JOB, Path = "/jobs/" .. JOB })
+    offers('prompt_client:job("', 0, JOB .. '"')
+    rawset(_G, "prompt_client_ids", prompt_client:query(QUERY)) -- luacheck: ignore
+    offers('prompt_client:query("', 0, QUERY .. '"')
+    offers('prompt_pacs:get_query_answers("', 0, QUERY .. '"')
+    offers('prompt_client:job("', 0)
+    rawset(_G, "prompt_client_ids", { JOB, QUERY, "1.2.3" })
+    offers('prompt_client:job("', 0, JOB .. '"', QUERY .. '"')
+    rawset(_G, "prompt_client_ids", nil)
   end)
 
   it("offers the names of files", function()
@@ -748,7 +790,6 @@ for _, version in ipairs(versions) do
 
     it("shows answers as a table in 60 columns, aligns Japanese names, and completes names of modalities", function()
       local out = terminal.session(options(60), {
-        { "orthanc:system()\r", "ApiVersion" },
         { 'pacs = orthanc:modality "p\t\r', 'orthanc:modality "pacs"\n' },
         { 'pacs:find{Level="Study",Query={PatientName="Yamada*"}}\r', " answer" },
       })
@@ -769,6 +810,20 @@ for _, version in ipairs(versions) do
         { "for i, study in pairs(found) do n = n + (found[i] == study and 1 or 0) end n = n - #found\r" }, { "n\r", "0\n" },
         { "found[1].StudyD\t ~= nil\r", "true\n" }, { "found.answrs\r", "did you mean 'answers'?" },
         { "found[#found + 1]\r", "nil\n" },
+      })
+    end)
+
+    it("says in a line what a move has done, and shows jobs as a table", function()
+      terminal.session(options(80), {
+        { 'pacs = orthanc:modality "pacs"\r' }, { 'found = pacs:find { Level = "Study", Query = { PatientName = "Yamada*" } }\r' },
+        { "pacs:move(found)\r", "\nPACS sent 2 studies", "; verified: all of it has arrived" },
+        { "pacs:move(found, { Synchronous = false })\r", "\njob ", " has begun" },
+        { "orthanc:job(_):wait()\r", "\nPACS sent 2 studies", "; verified: all of it has arrived" },
+        { 'pacs:move_resources("Study", found)\r', "\n2 of 2 studies sent; verified: all of it has arrived" },
+        { "pacs:move(found, { TargetAet = 'NOWHERE' })\r", "nil" }, { "_err.outcomes\r" },
+        { 'pacs:move_resources("Study", found, { TargetAet = "NOWHERE" })\r', "_err.outcomes has the outcome of each resource" },
+        { "_err.outcomes\r", "\n0 of 2 studies sent; 0 verified" },
+        { "orthanc:jobs { expand = true }\r", "\nID ", " DicomMove", " jobs\n" },
       })
     end)
 
@@ -810,7 +865,7 @@ for _, version in ipairs(versions) do
     end)
 
     it("asks at Ctrl-C during a move, and continues", function()
-      local job, cancels = interrupted("\r", { "", gate = peer.gate_path, open = { wait = "Description" } }, { "" }, GOES_ON)
+      local job, cancels = interrupted("\r", { "", gate = peer.gate_path, open = { wait = "\nHELD sent " } }, { "" }, GOES_ON)
       assert.are.same({ "Success", 0 }, { job.State, cancels })
     end)
 

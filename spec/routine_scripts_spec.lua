@@ -4,6 +4,7 @@ local command = require "spec.support.command"
 local dcmtk = require "spec.support.dcmtk"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
+local faultd = require "spec.support.faultd"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local served = require "spec.support.served"
@@ -42,11 +43,6 @@ local function uids_of(client)
   return uids
 end
 
-local function read(path)
-  local file <close> = assert(io.open(path))
-  return file:read "a"
-end
-
 for _, version in ipairs(versions.few) do
   describe("With the Orthanc " .. version.name .. ", the script", function()
     local folder, ris, peer, servers, client, pacs, target, directory
@@ -68,8 +64,10 @@ for _, version in ipairs(versions.few) do
       served.output_of("exec rm -rf " .. served.quoted { directory })
     end)
 
+    local url -- the server of the scripts, when it is not LOCAL
+
     local function line_of(script, ...)
-      return ("MODALUA_URL=%s exec \"$M\" %s"):format(servers.LOCAL.url, command.quote("scripts/" .. script, ...))
+      return ("MODALUA_URL=%s exec \"$M\" %s"):format(url or servers.LOCAL.url, command.quote("scripts/" .. script, ...))
     end
 
     local function run(script, ...)
@@ -87,11 +85,11 @@ for _, version in ipairs(versions.few) do
         if step.first then
           step.first()
         end
-        assert(eventually(function() return read(path):find(step.text, 1, true) end), read(path))
+        assert(eventually(function() return served.read_file(path):find(step.text, 1, true) end), served.read_file(path))
       end
       assert(os.execute("kill -TERM " .. pid))
       assert(eventually(function() return not os.execute("kill -0 " .. pid .. " 2>/dev/null") end))
-      return read(path)
+      return served.read_file(path)
     end
 
     describe("prefetch_priors", function()
@@ -159,7 +157,7 @@ for _, version in ipairs(versions.few) do
         local rules = 'return { { to = "archive", filters = { ModalitiesInStudy = "CT", StudyDescription = "*2001*" } }, '
           .. '{ to = "nosuch", filters = { PatientID = "X" } } }'
         sends({}, rules)
-        local before = tonumber(read(place))
+        local before = tonumber(served.read_file(place))
         local first = make_stable(study("1.3.1", "R1", "20010101"), study("1.3.2", "R1", "20010101", "MR"),
           study("1.3.3", "R1", "20020101"))
         local planned = route(rules, "--dry-run")
@@ -167,7 +165,7 @@ for _, version in ipairs(versions.few) do
         assert.are.same({}, uids_of(target))
         sends({ first .. "\tarchive\tsent\n" }, rules)
         assert.are.same({ "1.3.1" }, uids_of(target))
-        assert.is_true(tonumber(read(place)) > before)
+        assert.is_true(tonumber(served.read_file(place)) > before)
         sends({}, rules)
       end)
 
@@ -184,6 +182,23 @@ for _, version in ipairs(versions.few) do
         assert.are.same({ "1.3.4" }, uids_of(target))
       end)
 
+      it("waits for the server that is away when a study is compared with the rules", function()
+        served.write_file(directory .. "/rules.lua", 'return { { to = "archive", filters = { PatientID = "R6" } } }')
+        served.write_file(place, "4")
+        local id = "0123abcd-0123abcd-0123abcd-0123abcd-0123abcd"
+        local change = { Seq = 5, ChangeType = "StableStudy", ID = id, Path = "/studies/" .. id, ResourceType = "Study",
+          Date = "20260102T030405" }
+        local faulty <close> = faultd.start { -- luacheck: ignore
+          { path = "/changes", to = faultd.route("/status", { code = 200,
+            body = modalua.json.encode { Changes = modalua.json.array { change }, Done = true, Last = 5 } }) },
+          { path = "/studies/" .. id, to = faultd.route "/drop" } }
+        url = faulty.url
+        finally(function() url = nil end)
+        watched({ { text = ("the rules cannot be compared with %s, next try in 10 s: "):format(id) } }, "route_stable_studies.lua",
+          "--rules", directory .. "/rules.lua", "--place", place)
+        assert.are.equal("4", served.read_file(place))
+      end)
+
       it("keeps a list of what cannot be sent, and goes on", function()
         local rules = 'return { { to = "nosuch" }, { to = "archive" } }'
         assert.are.equal(0, route(rules, "--once").status)
@@ -193,7 +208,7 @@ for _, version in ipairs(versions.few) do
         contains(result.err, "the server knows no modality 'nosuch' now\n")
         assert.is_nil(result.err:find("'archive' now", 1, true))
         contains(result.err, id .. " was not sent to nosuch: ")
-        contains(read(place .. ".failed"), id .. "\tnosuch\tthe server knows no modality of this name")
+        contains(served.read_file(place .. ".failed"), id .. "\tnosuch\tthe server knows no modality of this name")
         sends({}, rules)
       end)
 
@@ -229,7 +244,7 @@ for _, version in ipairs(versions.few) do
         assert.are.same({ "", 0 }, { result.err, result.status })
         assert.matches("\narchive  ARCHIVE  answers +%d+%-%d+%-%d+ [%d:]+ +%d+\nmute +EST0122  answers C%-FIND only  [^\n]*the remote "
           .. "modality refused", result.out)
-        local figures = read(file)
+        local figures = served.read_file(file)
         contains(figures, '# TYPE modalua_modality_up gauge\nmodalua_modality_up{name="archive"} 1\nmodalua_modality_up{name="mute"} 1\n')
         assert.matches('\nmodalua_modality_answer_seconds{name="archive"} 0%.%d+\n', figures)
       end)
@@ -246,6 +261,17 @@ for _, version in ipairs(versions.few) do
         }, "watch_modalities.lua", "--every", "0.1", "--only", "later")
         assert.are.equal(1, select(2, out:gsub(" later is silent: ", "")))
         contains(out, "later  ARCHIVE  silent ")
+      end)
+
+      it("says that the server does not answer, and blames no modality for it", function()
+        local again = servers.LOCAL
+        local out = watched({
+          { text = "archive  ARCHIVE  answers" },
+          { first = function() again:stop() end, text = " the Orthanc server is silent: " },
+          { first = function() again:start_again() end, text = " the Orthanc server answers again, after " },
+        }, "watch_modalities.lua", "--every", "0.1", "--only", "archive,pacs")
+        assert.are.equal(1, select(2, out:gsub(" is silent: ", "")))
+        contains(out, "archive  ARCHIVE  not asked ")
       end)
 
       it("fails when a modality is silent at the end", function()

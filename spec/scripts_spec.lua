@@ -5,6 +5,7 @@ local dcmtk = require "spec.support.dcmtk"
 local expect = require "spec.support.expect"
 local playground = require "spec.support.playground"
 local served = require "spec.support.served"
+local transfer = require "modalua.transfer"
 local worklists = require "spec.support.worklists"
 
 local contains = expect.contains
@@ -14,12 +15,7 @@ local RECIPES = { "echo_all", "find_studies", "pull_cohort", "nightly_prefetch",
   "worklist_table", "compare_archives", "anonymise_and_send", "upload_folder", "export_zip", "watch_jobs" }
 local OTHERS = { "first_steps", "find_and_move", "migrate", "watch_modalities" }
 local LEAST_LINES, MOST_LINES = 15, 40
-local LONGER = { route_stable_studies = 94 }
-
-local function read_file(path)
-  local file <close> = assert(io.open(path))
-  return file:read "a"
-end
+local LONGER = { prefetch_priors = 44, route_stable_studies = 98 }
 
 local function lines_of(text)
   local lines = {}
@@ -43,11 +39,11 @@ describe("The recipes", function()
   for _, name in ipairs(RECIPES) do
     it(name .. " is short, and in the cookbook", function()
       local code = 0
-      for line in read_file("scripts/" .. name .. ".lua"):gmatch "[^\n]*" do
+      for line in served.read_file("scripts/" .. name .. ".lua"):gmatch "[^\n]*" do
         code = code + (line:find "^%s*%-%-" and 0 or line:find "%S" and 1 or 0)
       end
       assert.is_true(code >= LEAST_LINES and code <= (LONGER[name] or MOST_LINES), name .. " has " .. code .. " lines")
-      contains(read_file "scripts/README.md", "scripts/" .. name .. ".lua")
+      contains(served.read_file "scripts/README.md", "scripts/" .. name .. ".lua")
     end)
   end
 end)
@@ -165,7 +161,7 @@ describe("With the servers of a user,", function()
     assert.are.same({ "", 0 }, { result.err, result.status })
     assert.matches("^archive +%d+ ms  answers\npacs +%d+ ms  answers\nris +%d+ ms  answers\n$", result.out)
     assert.matches('^modalua_modality_up{name="archive"} 1\nmodalua_modality_answer_seconds{name="archive"} [%d.]+\n',
-      read_file(directory .. "/metrics"))
+      served.read_file(directory .. "/metrics"))
     result = run("echo_all", "--nagios")
     assert.matches("^OK %- 3 of 3 modalities answer | 'archive'=[%d.]+s 'pacs'=[%d.]+s 'ris'=[%d.]+s\n$", result.out)
   end)
@@ -186,7 +182,7 @@ describe("With the servers of a user,", function()
       "ModalitiesInStudy=CT")
     assert.are.same({ "", 0 }, { result.out, result.status })
     assert.matches("^2 studies\nwarning: .*DefaultEncoding", result.err)
-    local lines = lines_of(read_file(path))
+    local lines = lines_of(served.read_file(path))
     assert.are.equal(3, #lines)
     assert.are.equal("20200115,MOD-0002,SMITH^JOHN^A^DR,CT,A100102,CT CHEST W CONTRAST,2.25.2718281828459045235360287471040000", lines[2])
     contains(run("find_studies", "--from", "pacs", "Modality=CT").err, "Use ModalitiesInStudy.")
@@ -263,7 +259,7 @@ describe("With the servers of a user,", function()
     assert.are.equal(3, count "archive")
     result = run("nightly_prefetch", table.unpack(words))
     contains(result.err, "3 studies moved, 0 were there, 0 are left, 0 failed\n")
-    contains(read_file(directory .. "/prefetch-20260102.csv"), "MOD*,,INVALID,")
+    contains(served.read_file(directory .. "/prefetch-20260102.csv"), "MOD*,,INVALID,")
   end)
 
   it("prefetch_priors brings the last studies of tomorrow's patients for a modality", function()
@@ -350,8 +346,8 @@ describe("With the servers of a user,", function()
     local path = directory .. "/page"
     local result = run("watch_jobs", "--once", "--page", "cat >>" .. command.quote(path))
     assert.are.equal(1, result.status)
-    contains(read_file(path), "job " .. job.ID .. " (DicomMoveScu): ")
-    contains(result.out, read_file(path))
+    contains(served.read_file(path), "job " .. job.ID .. " (DicomMoveScu): ")
+    contains(result.out, served.read_file(path))
   end)
 
   it("migrate moves what a query finds, goes on with the ledger alone, and writes reports", function()
@@ -362,7 +358,8 @@ describe("With the servers of a user,", function()
       local result = run("migrate", table.unpack(given))
       assert.are.same({ 0, "3 studies found: 3 moved, 0 were there, 0 failed, 0 unknown\n" }, { result.status, result.out }, result.err)
     end
-    contains(read_file(ledger .. ".html"), "<html")
-    assert.are.equal(4, #lines_of(read_file(ledger .. ".csv")))
+    assert.are.equal(2, transfer.status(ledger).settings.concurrency)
+    contains(served.read_file(ledger .. ".html"), "<html")
+    assert.are.equal(4, #lines_of(served.read_file(ledger .. ".csv")))
   end)
 end)

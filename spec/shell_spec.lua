@@ -2,7 +2,9 @@
 -- help, job, store, upload, version, worklist. spec/verbs_spec.lua tests the others.
 local archive = require "spec.support.archive"
 local command = require "spec.support.command"
+local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
+local faultd = require "spec.support.faultd"
 local json = require "modalua.json"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
@@ -281,6 +283,37 @@ for _, version in ipairs(versions) do
       end
     end)
 
+    it("check --from says why it cannot be told, and what was misspelt", function()
+      local peer <close> = dicomd.start()
+      local modalities = { other = { "OTHER", "127.0.0.1", 1 } }
+      for _, title in ipairs { "MSTA700", "MSTC000", "REJ113", "OK3" } do
+        modalities[title:lower()] = peer:modality(title)
+      end
+      local own <close> = orthanc.start { binary = version.binary, modalities = modalities }
+      local function destination(from, ...)
+        local result = command.run("-u", own.url, "check", "other", "--json", "--timeout", "1", "--from", from, ...)
+        local rows = assert(json.decode(result.out))
+        local row = rows[#rows]
+        assert.matches("^destination", row.check)
+        return row.state, row.state == "failed" and row.kind .. ": " .. row.error or row.detail, result.err
+      end
+      for from, wanted in pairs { -- the state, and the text or the error
+        msta700 = { "unknown", "cannot be told: .*0xA700" },
+        mstc000 = { "unknown", "cannot be told: mstc000 does not look at the destination when there is nothing to send" },
+        ok3 = { "unknown", "cannot be told: ok3 does not look at the destination when there is nothing to send" },
+        rej113 = { "failed", "dicom: .*" },
+        msta7000 = { "failed", "orthanc: the server knows no modality 'msta7000'; did you mean 'msta700'?" },
+      } do
+        local state, text = destination(from, "--to", "other")
+        assert.are.equal(wanted[1], state, text)
+        assert.matches("^" .. wanted[2]:gsub("%?", "%%?"), text)
+      end
+      local state, text, errors = destination("ok3", "--to", "othr")
+      assert.are.equal("failed", state)
+      contains(text, "the server knows no modality 'othr'; did you mean 'other'? (for an AE title that only the source knows, ")
+      assert.matches("^modalua: %d of %d+ checks FAILED\n$", errors)
+    end)
+
     it("check says what is wrong, and what to do", function()
       assert(client:put("/modalities/gone", { "GONE", "127.0.0.1", 1 }))
       local result = run("check", "--json")
@@ -307,11 +340,30 @@ for _, version in ipairs(versions) do
       local unreachable = run("check", "-u", "http://127.0.0.1:1")
       assert.are.equal(1, unreachable.status)
       assert.matches("^server\tFAILED\t[^\n]*\t[^\n]*MODALUA_URL", unreachable.out)
+      contains(run("check", "-u", (servers.LOCAL.url:gsub("http", "https", 1))).out, "\twrite http:// if this port has no TLS; ")
+      assert.matches("\nmodality achive\tFAILED\t\t[^\n]*did you mean 'archive'%?", run("check", "achive").out)
     end)
   end)
 end
 
 describe("At the shell", function()
+  it("check says what to do when the server cannot be asked, by the reason", function()
+    local function answering(answer)
+      return faultd.start { { path = "/system", to = faultd.route("/status", answer) } }
+    end
+    local page <close> = answering { code = 200, type = "text/html", body = "<title>Welcome</title>" }
+    local locked <close> = answering { code = 401 }
+    for url, case in pairs {
+      ["http://127.0.0.1:1"] = { "network", "MODALUA_URL choose the server" },
+      [page.url] = { "decode", "something else answers" },
+      [locked.url] = { "auth", "check the user name and the password" },
+    } do
+      local row = assert(json.decode(command.run("-u", url, "check", "--json").out))[1]
+      assert.are.same({ "server", "failed", case[1] }, { row.check, row.state, row.kind }, url)
+      contains(row.advice, case[2])
+    end
+  end)
+
   it("help lists the verbs, and explains one", function()
     local list = command.run "help"
     assert.are.same({ 0, "" }, { list.status, list.err })

@@ -144,7 +144,7 @@ describe("TLS", function()
     setup(function()
       locked = folder .. "/locked.key"
       assert(os.execute(("exec openssl rsa -aes128 -passout pass:hunter2 -in %s -out %s 2>/dev/null"):format(files.client.key, locked)))
-      for name, text in pairs { right = "hunter2\n", wrong = "hunter3\n" } do
+      for name, text in pairs { right = "hunter2\n", marked = "\xEF\xBB\xBFhunter2\r\n", wrong = "hunter3\n", cut = "hunter2\0\n" } do
         local file = assert(io.open(folder .. "/" .. name, "w"))
         file:write(text)
         file:close()
@@ -173,8 +173,10 @@ describe("TLS", function()
       local function status(environment, more)
         return command.shell(('%s "$M" api GET / %s'):format(environment, options(more))).status
       end
-      assert.are.same({ 0, 1, 2 }, { status("", "--key-password-file " .. folder .. "/right"),
-        status("", "--key-password-file " .. folder .. "/wrong"), status("", "--key-password-file /nosuch") })
+      assert.are.equal(0, os.execute(("exec mkfifo '%s/pipe'"):format(folder)) and 0) -- which no program writes to
+      for name, wanted in pairs { right = 0, marked = 0, wrong = 1, cut = 2, pipe = 2, nosuch = 2 } do
+        assert.are.equal(wanted, status("", ("--key-password-file '%s/%s'"):format(folder, name)), name)
+      end
       assert.are.same({ 0, 1 }, { status("MODALUA_KEY_PASSWORD=hunter2", ""), status("MODALUA_KEY_PASSWORD=hunter3", "") })
       local text = ([[return { default = "s", servers = { s = { url = %q, ca = %q, cert = %q, key = %q,
         key_password_command = "echo hunter2" } } }]]):format(asking.url, files.server.pem, files.client.pem, locked)

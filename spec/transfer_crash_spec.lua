@@ -13,6 +13,8 @@ local transfer = require "modalua.transfer"
 local transfers = require "spec.support.transfers"
 local versions = require "spec.support.versions"
 
+local happens = expect.happens
+
 local KILLS <const> = math.tointeger(tonumber(os.getenv "MODALUA_KILLS")) or 3
 local STUDIES <const> = KILLS > 3 and 2000 or 150
 local SEED <const> = math.tointeger(tonumber(os.getenv "MODALUA_SEED")) or os.time()
@@ -20,10 +22,6 @@ local KILLED <const> = 137
 local LAG <const> = 25 -- a move takes long enough that the points of a run meet it
 -- the waits for two comparisons that agree, and for another try, are shortened where only one study is in doubt
 local HASTE <const> = "MODALUA_TRANSFER_HASTE=5"
-
-local function eventually(f)
-  return assert(expect.eventually(f), "it never happened")
-end
 
 -- The states of the items of the ledger: state -> number.
 local function states(world)
@@ -107,7 +105,7 @@ for i, version in ipairs(versions) do
     for _, to in ipairs { "'archive'", "client:peer 'other'" } do
       long(("after this Orthanc has sent to %s, which is not compared, reads the outcome in the record of the job"):format(to), function()
         archive.send(transfers.instances(1, 4), { world.us:modality() }, "PACS")
-        assert(world.client:put("/peers/other", { Url = world.archive.url }))
+        assert(world.client:put("/peers/other", { Url = world.archive.url, HttpHeaders = { Token = "t0ken" } }))
         local options = ("from = client, to = %s, concurrency = 1, verify = 'job'"):format(to)
         assert.are.equal(KILLED, (transfers.start(world, options, HASTE .. " MODALUA_TRANSFER_POINT=moved:kill:2"):wait()))
         assert.are.same({ 0, "finished\n" }, { transfers.start(world, options, HASTE):wait() })
@@ -148,7 +146,7 @@ for i, version in ipairs(versions) do
       local environment = ("MODALUA_TRANSFER_HASTE=60 MODALUA_TRANSFER_POINT=moved:stop:2 DISTURB=full DISTURB_FULL=%s "
         .. "LD_PRELOAD=%s"):format(full, assert(os.getenv "MODALUA_DISTURB"))
       local run = transfers.start(world, "concurrency = 1", environment)
-      eventually(function() return run:state() == "T" end)
+      happens(function() return run:state() == "T" end)
       served.write_file(full, "")
       run:signal "CONT"
       local status, out = run:wait()
@@ -187,7 +185,7 @@ for i, version in ipairs(versions) do
     local function check_woken(point)
       local haste = "MODALUA_TRANSFER_HASTE=15" -- a lease of 4 s
       local stopped = transfers.start(world, "concurrency = 4", haste .. " MODALUA_TRANSFER_POINT=" .. point)
-      eventually(function() return stopped:state() == "T" end)
+      happens(function() return stopped:state() == "T" end)
       finish(world, 40, haste)
       stopped:signal "CONT"
       local status, out = stopped:wait()

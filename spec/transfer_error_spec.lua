@@ -9,7 +9,6 @@ local part = require "spec.support.part"
 local compare, holdings, points = part "transfer.compare", part "core.holdings", part "transfer.points"
 local breaker, native = part "transfer.breaker", part "core.native"
 local send_outcome, unknown_target = part "transfer.send_outcome", part "transfer.unknown_target"
-part "transfer.ledger_workers" -- its lease is as long as it is, and not shortened with the waits below
 local qrd = require "spec.support.qrd"
 local simulated = require "spec.support.simulated"
 local task = require "modalua.task"
@@ -19,11 +18,9 @@ local versions = require "spec.support.versions"
 
 part "transfer.ledger_workers" -- reads its leases when it is loaded, and they must stay as they are
 
-local STUDIES <const> = 45
+local happens = expect.happens
 
-local function eventually(f)
-  return assert(expect.eventually(f), "it never happened")
-end
+local STUDIES <const> = 45
 
 -- Runs a transfer as a task. Returns the task, what it has told by the names of its events, and its control.
 local function start(world, options)
@@ -78,10 +75,10 @@ for i, version in ipairs(versions) do
 
     it("goes on when the destination was away, and no item has lost a try", function()
       local run, seen = start(world, {})
-      eventually(function() return (seen.begin or 0) > 5 end)
+      happens(function() return (seen.begin or 0) > 5 end)
       world.archive:stop()
-      eventually(function() return #seen.wait > 0 end)
-      assert.are.equal("to", eventually(function()
+      happens(function() return #seen.wait > 0 end)
+      assert.are.equal("to", happens(function()
         for _, e in ipairs(seen.wait) do
           if e.side == "to" then
             return "to"
@@ -96,9 +93,9 @@ for i, version in ipairs(versions) do
 
     it("goes on when the Orthanc that sends was killed and started again", function()
       local run, seen = start(world, {})
-      eventually(function() return (seen.begin or 0) > 5 end)
+      happens(function() return (seen.begin or 0) > 5 end)
       world.us:stop "KILL"
-      eventually(function() return #seen.wait > 0 end)
+      happens(function() return #seen.wait > 0 end)
       world.us:start_again()
       local summary = assert(run:join())
       assert.are.same({ "finished", STUDIES, 0 }, { summary.state, items(summary, "done"), tried(world) })
@@ -304,6 +301,29 @@ describe("A transfer", function()
       summary = assert(transfers.run(world, { to = client }))
       assert.are.same({ "paused", failed }, { summary.state, items(summary, "failed") })
     end)
+  end)
+
+  it("ends when only studies are left that the source refuses for good, each with its own error", function()
+    local ports = orthanc.free_ports(2)
+    local us = { "LOCAL", "127.0.0.1", ports[2] }
+    local sink <close> = qrd.start { aet = "SINK", arguments = { "--once", "--keys=all" }, peers = { us } }
+    local reasons = { ["1.2.2"] = "0xA700", ["1.2.5"] = "0xA702", ["1.2.8"] = "0x0122", ["1.2.11"] = "0xA701", ["1.2.12"] = "0xFE00",
+      ["1.2.14"] = "dicom", ["1.2.15"] = "0xA900", ["1.2.16"] = "0xC123" }
+    local arguments = { "--once", "--keys=all" }
+    for uid, reason in pairs(reasons) do
+      table.insert(arguments, ("--refuses=%s=%s"):format(reason:match "^0x(%x+)$" or "0", uid))
+    end
+    local pacs <close> = qrd.start { aet = "PACS", arguments = arguments, peers = { us, sink:modality() } }
+    archive.send(transfers.instances(1, 16), { pacs:modality() }, "LOCAL")
+    local world = world_of(pacs, sink, ports)
+    local server <close> = world.us -- luacheck: ignore
+    local summary = assert(transfers.run(world, {}))
+    local seen = {}
+    for item in transfer.items(world.ledger, { state = "failed" }) do
+      seen[item.key] = item.reason
+    end
+    assert.are.same({ "finished", 8 }, { summary.state, items(summary, "done") })
+    assert.are.same(reasons, seen)
   end)
 
   it("notices at the end what the destination has lost, and sends it once more", function()

@@ -13,16 +13,6 @@ local contains = expect.contains
 
 local KILLED <const> = 137
 
-local function read(path)
-  local file <close> = assert(io.open(path))
-  return file:read "a"
-end
-
-local function exists(path)
-  local file <close> = io.open(path)
-  return file ~= nil
-end
-
 for _, version in ipairs(versions.few) do
   describe("With the Orthanc " .. version.name .. ", a bulk transfer", function()
     local world, folder
@@ -49,7 +39,7 @@ for _, version in ipairs(versions.few) do
       local good, err = pcall(transfers.run, world, options)
       assert.is_false(good, "run accepted: " .. message)
       contains(tostring(err), message)
-      assert.is_false(exists(world.ledger))
+      assert.is_nil(served.read_file(world.ledger))
     end
 
     local function run(options)
@@ -67,7 +57,7 @@ for _, version in ipairs(versions.few) do
       run(options)
       assert(transfer.report(world.ledger, { csv = path }))
       local list = {}
-      for line in read(path):gmatch "[^\r\n]+" do
+      for line in served.read_file(path):gmatch "[^\r\n]+" do
         list[#list + 1] = line
       end
       return list

@@ -7,6 +7,8 @@ local transfers = require "spec.support.transfers"
 local versions = require "spec.support.versions"
 local transfer = modalua.transfer
 
+local happens = expect.happens
+
 local STUDIES <const> = 40
 -- Leases of 4 s instead of a minute.
 local HASTE <const> = "MODALUA_TRANSFER_HASTE=15"
@@ -16,10 +18,6 @@ local server, world, schema
 -- What psql prints for SQL on the tables of the ledger.
 local function ask(sql)
   return server:psql(("SET search_path = %s; %s"):format(schema, sql))
-end
-
-local function eventually(f)
-  return assert(expect.eventually(f), "it never happened")
 end
 
 -- Starts a worker. It waits 0.05 s behind each study, so that others get some.
@@ -69,7 +67,7 @@ describe("Two workers with one ledger in PostgreSQL", function()
     find_all()
     local workers = { start "MODALUA_TRANSFER_POINT=claimed:stop", start "MODALUA_TRANSFER_POINT=claimed:stop" }
     for _, worker in ipairs(workers) do
-      eventually(function() return worker:state() == "T" end)
+      happens(function() return worker:state() == "T" end)
     end
     for _, worker in ipairs(workers) do
       worker:signal "CONT"
@@ -100,7 +98,7 @@ describe("Two workers with one ledger in PostgreSQL", function()
 
   it("end it when one of them is stopped by a signal for longer than its lease; woken, it sends nothing that the other took", function()
     local stopped = start(HASTE .. " MODALUA_TRANSFER_POINT=claimed:stop")
-    eventually(function() return stopped:state() == "T" end)
+    happens(function() return stopped:state() == "T" end)
     finishes(start(HASTE))
     check_whole()
     stopped:signal "CONT"
@@ -130,11 +128,11 @@ describe("A restart of PostgreSQL in the middle of a run", function()
     it(("by SIG%s is waited for, and each study is sent once"):format(how), function()
       find_all()
       local one, other = start(), start()
-      eventually(function() return world:arrived() >= STUDIES // 4 end)
+      happens(function() return world:arrived() >= STUDIES // 4 end)
       server:stop(how ~= "INT" and how or nil)
       assert.is_true(world:arrived() < STUDIES)
       local before = world:resources_sent()
-      eventually(function() -- what was claimed is sent, and then nothing more begins
+      happens(function() -- what was claimed is sent, and then nothing more begins
         local now = world:resources_sent()
         local same = now == before
         before = now

@@ -2,12 +2,15 @@
 local expect = require "spec.support.expect"
 local modalua = require "modalua"
 local part = require "spec.support.part"
+local native = part "core.native"
 local pace = part "transfer.pace"
 local points = part "transfer.points"
 local task = require "modalua.task"
 local transfer = require "modalua.transfer"
 local transfers = require "spec.support.transfers"
 local versions = require "spec.support.versions"
+
+local happens = expect.happens
 
 local STUDIES <const> = 30
 
@@ -47,10 +50,6 @@ for i, version in ipairs(versions) do
       return task.spawn(function() return transfers.run(world, options, control) end), seen, control
     end
 
-    local function eventually(f)
-      return assert(expect.eventually(f), "it never happened")
-    end
-
     local function items(summary, state)
       return summary.items[state] or 0
     end
@@ -66,6 +65,14 @@ for i, version in ipairs(versions) do
       assert.is_true(world.us:count_logged "/query\n" - before <= 25)
     end)
 
+    once("does not ask for a job before the time that such jobs need", function()
+      local pacs = world.source.client:modality "pacs"
+      native.set_usual(pacs, 0.4)
+      local began = task.now()
+      assert(pacs:move_resources("Study", { { StudyInstanceUID = "1.2.7" } }, { to = "archive", verify = false }))
+      assert.is_true(task.now() - began >= 0.4)
+    end)
+
     it("does not send what the destination has", function()
       assert(world.source:move_resources("Study", { { StudyInstanceUID = "1.2.7" }, { StudyInstanceUID = "1.2.8" } }, { to = "archive" }))
       local summary = assert(transfers.run(world))
@@ -75,7 +82,7 @@ for i, version in ipairs(versions) do
 
     it("that is stopped finishes what is under way, and a later run sends the rest", function()
       local run, seen, control = start {}
-      eventually(function() return (seen.begin or 0) > 5 end)
+      happens(function() return (seen.begin or 0) > 5 end)
       control.stopping = true
       local summary = assert(run:join())
       local sent = world:resources_sent()
@@ -89,7 +96,7 @@ for i, version in ipairs(versions) do
 
     it("that is cancelled is continued by a later run", function()
       local run, seen = start {}
-      eventually(function() return (seen.begin or 0) > 5 end)
+      happens(function() return (seen.begin or 0) > 5 end)
       run:cancel()
       assert.are.equal("cancelled", select(2, run:join()).kind)
       assert.are.equal("finished", assert(transfers.run(world)).state)
@@ -99,10 +106,10 @@ for i, version in ipairs(versions) do
 
     once("waits while it is paused", function()
       local run, seen = start { concurrency = 1, gap = 0.2 }
-      eventually(function() return (seen.begin or 0) > 5 end)
+      happens(function() return (seen.begin or 0) > 5 end)
       assert(transfer.pause(world.ledger))
-      eventually(function() return transfer.status(world.ledger).state == "paused" end)
-      eventually(function()
+      happens(function() return transfer.status(world.ledger).state == "paused" end)
+      happens(function()
         local before = world:resources_sent()
         task.sleep(1)
         return world:resources_sent() == before
@@ -116,7 +123,7 @@ for i, version in ipairs(versions) do
 
     once("takes a new concurrency while it runs", function()
       local run, seen = start { concurrency = 1, gap = 0.2 }
-      eventually(function() return (seen.begin or 0) > 1 end)
+      happens(function() return (seen.begin or 0) > 1 end)
       assert(transfer.set(world.ledger, { concurrency = 6, gap = 0 }))
       assert.are.equal("finished", assert(run:join()).state)
       assert.are.equal(6, transfer.status(world.ledger).settings.concurrency)
@@ -130,7 +137,7 @@ for i, version in ipairs(versions) do
       local begin = 1704276000000 - now()
       function pace.now() return now() + begin + shift end
       local run, seen = start { hours = "Wed 12:00-13:00", time_zone = "UTC" }
-      eventually(function() return seen.window == 1 end)
+      happens(function() return seen.window == 1 end)
       task.sleep(0.6)
       assert.is_nil(seen.begin)
       shift = 2 * 3600000
@@ -144,7 +151,7 @@ for i, version in ipairs(versions) do
       local begin = 1704276000000 - now()
       function pace.now() return now() + begin + shift end
       local run, seen = start { hours = "Wed 09:00-11:00", time_zone = "UTC", once = true, gap = 0.05, concurrency = 1 }
-      eventually(function() return (seen.begin or 0) > 3 end)
+      happens(function() return (seen.begin or 0) > 3 end)
       shift = 3600000
       local summary = assert(run:join())
       assert.are.equal("stopped", summary.state)
@@ -307,7 +314,7 @@ for i, version in ipairs(versions) do
 
     once("shares its concurrency among all workers", function()
       local run, seen = start { concurrency = 3, gap = 0.1 }
-      eventually(function() return (seen.begin or 0) > 0 end)
+      happens(function() return (seen.begin or 0) > 0 end)
       local other, seen_too = start { query = false, all = false }
       assert.are.equal("finished", assert(run:join()).state)
       assert.are.equal("finished", assert(other:join()).state)

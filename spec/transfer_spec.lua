@@ -10,11 +10,7 @@ local orthanc = require "spec.support.orthanc"
 local task = require "modalua.task"
 local versions = require "spec.support.versions"
 
-local contains, throws = expect.contains, expect.throws
-
-local function eventually(f)
-  return assert(expect.eventually(f), "it never happened")
-end
+local contains, happens, throws = expect.contains, expect.happens, expect.throws
 
 for _, version in ipairs(versions) do
   describe("A transfer, with the Orthanc " .. version.name, function()
@@ -38,7 +34,7 @@ for _, version in ipairs(versions) do
     end
 
     local function moves(n)
-      return eventually(function() return peer:count "C-MOVE" == n end)
+      return happens(function() return peer:count "C-MOVE" == n end)
     end
 
     it("has no default time limit; a given one leaves the job running", function()
@@ -60,7 +56,7 @@ for _, version in ipairs(versions) do
       local none, err = t:join()
       assert.are.same({ nil, "cancelled" }, { none, err.kind })
       local id = assert(client:jobs())[1]
-      eventually(function() return server:count_logged("Canceling job: " .. id) == 1 end)
+      happens(function() return server:count_logged("Canceling job: " .. id) == 1 end)
       peer:let()
       none, err = client:job(id):wait()
       assert.are.same({ nil, "job_cancelled", 37 }, { none, err.code, err.orthanc_status })
@@ -138,7 +134,7 @@ for _, version in ipairs(versions) do
       moves(1)
       local again = modalua.connect(server.url):modality "held"
       local waiting = task.spawn(again.move_resources, again, "Study", row, { TargetAet = "ANY" })
-      eventually(function() return server:count_logged("(http) GET /jobs/" .. left) > 0 end)
+      happens(function() return server:count_logged("(http) GET /jobs/" .. left) > 0 end)
       peer:let()
       local outcomes, err = waiting:join()
       assert.are.equal(1, peer:count "C-MOVE")
@@ -170,7 +166,7 @@ for _, version in ipairs(versions) do
       local found = find "held"
       local t = task.spawn(function() return brief:modality("held"):move(found, { TargetAet = "ANY" }) end)
       moves(1)
-      eventually(function() return server:count_logged "(http) GET /jobs/" > 0 end) -- so the client knows the job
+      happens(function() return server:count_logged "(http) GET /jobs/" > 0 end) -- so the client knows the job
       server:signal "KILL"
       local moved, err = t:join()
       assert.is_nil(moved)
@@ -240,11 +236,11 @@ describe("A transfer", function()
     local retrieve = "/queries/" .. QUERY .. "/retrieve"
     start(held(retrieve, HANDLE))
     local t = task.spawn(move)
-    eventually(function() return count(retrieve) == 1 end)
+    happens(function() return count(retrieve) == 1 end)
     t:cancel()
     assert.are.equal("cancelled", select(2, t:join()).kind) -- it does not wait for the server's answer
     release(retrieve)
-    eventually(function() return count("/jobs/" .. ID .. "/cancel") == 1 end)
+    happens(function() return count("/jobs/" .. ID .. "/cancel") == 1 end)
     assert.are.equal(0, count("/jobs/" .. ID))
   end)
 
@@ -342,17 +338,17 @@ describe("A transfer", function()
       storing(i, 1)
     end
     for i = 1, 4 do
-      eventually(function() return count(store) == i end)
+      happens(function() return count(store) == i end)
       contains(assert(client:get("/last", { of = store })).body, ("0000000%d-"):format(i))
       release(i)
     end
-    eventually(function() return count(store) == 5 end)
+    happens(function() return count(store) == 5 end)
     storing(6, 1)
     storing(7, 2) -- it would have a free slot, but another transfer waits before it
     task.sleep(0.1)
     assert.are.equal(5, count(store))
     release(5)
-    eventually(function() return count(store) == 7 end)
+    happens(function() return count(store) == 7 end)
     release(6)
     for _, t in ipairs(tasks) do
       t:join()
@@ -364,15 +360,15 @@ describe("A transfer", function()
       held("/jobs/" .. ID .. "/cancel", "{}"))
     local pacs = client:modality("pacs", { max_moves = 1 })
     local first = task.spawn(pacs.move, pacs, QUERY)
-    eventually(function() return count("/jobs/" .. ID) > 0 end)
+    happens(function() return count("/jobs/" .. ID) > 0 end)
     local second = task.spawn(pacs.move, pacs, QUERY)
     first:cancel()
     first:join()
-    eventually(function() return count("/jobs/" .. ID .. "/cancel") == 1 end)
+    happens(function() return count("/jobs/" .. ID .. "/cancel") == 1 end)
     task.sleep(0.1) -- time for a request that must not come
     assert.are.equal(1, count("/queries/" .. QUERY .. "/retrieve"))
     release("/jobs/" .. ID .. "/cancel")
-    eventually(function() return count("/queries/" .. QUERY .. "/retrieve") == 2 end)
+    happens(function() return count("/queries/" .. QUERY .. "/retrieve") == 2 end)
     second:cancel()
   end)
 
@@ -380,7 +376,7 @@ describe("A transfer", function()
     local retrieve, modality = "/queries/" .. QUERY .. "/retrieve", "/queries/" .. QUERY .. "/modality"
     start(held(retrieve, HANDLE), answer("/jobs/" .. ID, { ID = ID, State = "Running" }))
     local t = task.spawn(move, { wait_timeout = 1 })
-    eventually(function() return count(retrieve) == 1 end)
+    happens(function() return count(retrieve) == 1 end)
     task.sleep(1) -- its wait_timeout is over; the server answers after that
     release(retrieve)
     local none, err = t:join()

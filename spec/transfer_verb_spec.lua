@@ -15,13 +15,9 @@ local contains, eventually = expect.contains, expect.eventually
 
 local STUDIES <const> = 6
 
+-- The contents of a file; "" when it is not there yet.
 local function read(path)
-  local file = io.open(path)
-  local text = file and file:read "a" or ""
-  if file then
-    file:close()
-  end
-  return text
+  return served.read_file(path) or ""
 end
 
 describe("modalua transfer", function()
@@ -167,7 +163,7 @@ for _, version in ipairs(versions.few) do
           assert.are.same({ 2, "" }, { result.status, result.out }, table.concat(case, " ") .. "\n" .. result.err)
           assert.matches("^modalua: transfer: [^\n]*" .. case[1]:gsub("%p", "%%%0") .. "[^\n]*\n`modalua transfer run %-%-help` "
             .. "explains the arguments\n$", result.err)
-          assert.are.equal("", read(ledger))
+          assert.is_nil(served.read_file(ledger))
         end
         assert.are.same({ 2, 2 }, { run().status, run("run").status })
         contains(run("rnu", ledger).err, "unknown command 'rnu'; did you mean 'run'?")
@@ -204,7 +200,7 @@ for _, version in ipairs(versions.few) do
 
       it("suggests the right name for a modality", function()
         local result = run("run", ledger, "--from", "pasc", "--to", "archive", "PatientID=T1")
-        assert.are.same({ 1, "", "" }, { result.status, result.out, read(ledger) })
+        assert.are.same({ 1, "" }, { result.status, result.out, served.read_file(ledger) })
         contains(result.err, "the server knows no modality 'pasc'; did you mean 'pacs'?\n")
       end)
 
@@ -291,7 +287,7 @@ for _, version in ipairs(versions.few) do
           { "report", "--csv", "x" }, { "run" } } do
           local result = run(words[1], directory .. "/none", table.unpack(words, 2))
           assert.are.same({ 2, "" }, { result.status, result.out }, words[1] .. result.err)
-          assert.are.equal("", read(directory .. "/none"))
+          assert.is_nil(served.read_file(directory .. "/none"))
         end
       end)
     end)

@@ -18,7 +18,7 @@ local BAD = {
   { "StudyDate", "01/02/2024", "is not a DICOM date (YYYYMMDD, or a range YYYYMMDD-YYYYMMDD)" },
   { "StudyDate", "today", "is not a DICOM date (YYYYMMDD" },
   { "StudyDate", "-7d", "StudyDate = '-7d' is not a DICOM date (YYYYMMDD" },
-  { "StudyDate", "20230812-20230801", "ends before it begins: 20230801-20230812" },
+  { "StudyDate", "20230812-20230801", "ends before it begins; write 20230801-20230812" },
   { "StudyDate", "20230811 - 20230812", "is not a DICOM date: write 20230811-20230812" },
   { "StudyDate", "20230231", "there is no such day" },
   { "StudyDate", "20231301-", "is not a DICOM date" },

@@ -14,12 +14,13 @@ mirror=$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' | sed -n
 
 echo "== a bare $suite"
 root=$(mktemp -d "${TMPDIR:-/tmp}/modalua-root.XXXXXX")
-trap 'rm -rf --one-file-system "$root"' EXIT
+trap 'rm -rf --one-file-system "$root" "$root.log"' EXIT
 trap 'exit 1' HUP INT TERM
 debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$root.log" 2>&1 || { tail "$root.log" >&2; exit 1; }
-rm "$root.log"
+chmod 755 "$root" # mktemp makes it for its owner alone; in the root folder there are other users, too
 # Of a frozen mirror the release files are past their date.
-printf 'Acquire::Check-Valid-Until "false";\nAcquire::Check-Date "false";\nAcquire::Retries "3";\n' >"$root/etc/apt/apt.conf.d/99modalua"
+printf 'Acquire::Check-Valid-Until "false";\nAcquire::Check-Date "false";\nAcquire::Retries "3";\nDpkg::Use-Pty "false";\n' >"$root/etc/apt/apt.conf.d/99trial"
+echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/99trial" # dpkg does not wait for the disk: the root folder is thrown away
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" # no package starts a service
 chmod 755 "$root/usr/sbin/policy-rc.d"
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
@@ -31,6 +32,7 @@ unshare --mount --pid --fork --kill-child sh -euc '
     root=$1
     shift
     mount --make-rprivate /
+    mount --bind "$root" "$root" # a root folder that is no mount point has no name spaces of its own: specs use unshare
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
     exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb LC_ALL=C.UTF-8 \

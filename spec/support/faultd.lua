@@ -9,26 +9,11 @@
 -- or later, with a request to faultd.map { … }.
 --
 -- Does not need modalua. The program ends when the server is closed or garbage-collected, or when this process dies.
+local peer = require "spec.support.peer"
 
 local faultd = {}
 
-local Server = {}
-Server.__index = Server
-
---- Ends the program. Idempotent.
-function Server:close()
-  local pipe = self.pipe
-  self.pipe = nil
-  if pipe then
-    pipe:close()
-  end
-end
-
-Server.__close = Server.close
-
-local function shell_quoted(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
+local Server = peer.class()
 
 --- Percent-encodes every character that has a special meaning in a query string.
 function faultd.escape(text)
@@ -59,21 +44,11 @@ end
 
 --- Starts a server on a free port of 127.0.0.1. $MODALUA_FAULTD is the path of the program.
 function faultd.start(mappings)
-  local program = os.getenv "MODALUA_FAULTD"
-  if not program or program == "" then
-    error("MODALUA_FAULTD is not set: build the specs (cmake target faultd) and set it to the program's path", 2)
+  local arguments = {}
+  for i, mapping in ipairs(mappings or {}) do
+    arguments[i] = query(mapping)
   end
-  local command = { "exec", shell_quoted(program) }
-  for _, mapping in ipairs(mappings or {}) do
-    command[#command + 1] = shell_quoted(query(mapping))
-  end
-  local pipe = assert(io.popen(table.concat(command, " ")))
-  local port = pipe:read "n"
-  if not port then
-    pipe:close()
-    error("cannot start " .. program, 2)
-  end
-  return setmetatable({ pipe = pipe, port = port, url = ("http://127.0.0.1:%d"):format(port) }, Server)
+  return peer.start(Server, "faultd", arguments)
 end
 
 return faultd

@@ -4,36 +4,15 @@
 --   client = modalua.connect(far.url)                       -- far.port is the number alone
 --
 -- Does not need modalua. The program ends when the proxy is closed or garbage-collected, or when this process dies.
+local peer = require "spec.support.peer"
 
 local lag = {}
 
-local Proxy = {}
-Proxy.__index = Proxy
-
---- Ends the program and its connections. Idempotent.
-function Proxy:close()
-  local pipe = self.pipe
-  self.pipe = nil
-  if pipe then
-    pipe:close()
-  end
-end
-
-Proxy.__close = Proxy.close
+local Proxy = peer.class()
 
 --- Starts a proxy from a free port of 127.0.0.1 to `port`. $MODALUA_LAG is the path of the program.
 function lag.start(port, milliseconds)
-  local program = os.getenv "MODALUA_LAG"
-  if not program or program == "" then
-    error("MODALUA_LAG is not set: build the specs (cmake target lag) and set it to the program's path", 2)
-  end
-  local pipe = assert(io.popen(("exec '%s' %d %.3f"):format(program:gsub("'", "'\\''"), port, milliseconds)))
-  local own = pipe:read "n"
-  if not own then
-    pipe:close()
-    error("cannot start " .. program, 2)
-  end
-  return setmetatable({ pipe = pipe, port = own, url = ("http://127.0.0.1:%d"):format(own) }, Proxy)
+  return peer.start(Proxy, "lag", { port, ("%.3f"):format(milliseconds) })
 end
 
 return lag

@@ -12,11 +12,11 @@
 -- The program ends when the proxy is closed or garbage-collected, or when this process dies.
 local faultd = require "spec.support.faultd"
 local modalua = require "modalua"
+local peer = require "spec.support.peer"
 
 local mutate = {}
 
-local Proxy = {}
-Proxy.__index = Proxy
+local Proxy = peer.class()
 
 local function control(proxy, route, parameters)
   return assert(proxy.control:get(faultd.route("/mutate/" .. route, parameters)))
@@ -41,31 +41,11 @@ function Proxy:changes()
   return control(self, "changes")
 end
 
---- Ends the program. Idempotent.
-function Proxy:close()
-  local pipe = self.pipe
-  self.pipe = nil
-  if pipe then
-    pipe:close()
-  end
-end
-
-Proxy.__close = Proxy.close
-
 --- Starts a proxy from a free port of 127.0.0.1 to `port`. $MODALUA_MUTATE is the path of the program.
 function mutate.start(port)
-  local program = os.getenv "MODALUA_MUTATE"
-  if not program or program == "" then
-    error("MODALUA_MUTATE is not set: build the specs (cmake target mutate) and set it to the program's path", 2)
-  end
-  local pipe = assert(io.popen(("exec '%s' %d"):format(program:gsub("'", "'\\''"), port)))
-  local own = pipe:read "n"
-  if not own then
-    pipe:close()
-    error("cannot start " .. program, 2)
-  end
-  local url = ("http://127.0.0.1:%d"):format(own)
-  return setmetatable({ pipe = pipe, port = own, url = url, control = modalua.connect(url) }, Proxy)
+  local proxy = peer.start(Proxy, "mutate", { port })
+  proxy.control = modalua.connect(proxy.url)
+  return proxy
 end
 
 return mutate

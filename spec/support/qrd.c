@@ -33,6 +33,8 @@
  *          dropped           sends all but the last instance, and reports success without numbers,
  *          warns             sends all, and reports B000 with a warning for each,
  *          breaks            sends all, and aborts the association
+ *   --refuses=XXXX=UID       a C-MOVE of this UID sends nothing, and gets this status (hexadecimal);
+ *                            0000: the association is aborted
  *
  * The program appends a line to the file $QRD_LOG for each event, as dicomd does.
  */
@@ -47,7 +49,7 @@
 
 #include "listener.h"
 
-enum { OTHER_LEVEL = 0xA900, WITH_FAILURES = 0xB000, PEERS_MAX = 16 };
+enum { OTHER_LEVEL = 0xA900, WITH_FAILURES = 0xB000, PEERS_MAX = 16, REFUSED_MAX = 16 };
 
 options opt;
 
@@ -58,6 +60,13 @@ typedef struct peer {
 
 static peer peers[PEERS_MAX];
 static size_t peer_count;
+
+/* The UIDs that C-MOVE refuses. */
+static struct {
+    const char *uid;
+    unsigned status;
+} refused[REFUSED_MAX];
+static size_t refused_count;
 
 /* All stored instances. The lock protects the list. */
 static struct {
@@ -241,6 +250,22 @@ static const peer *peer_of(const message *m)
     return NULL;
 }
 
+/* Answers a C-MOVE that is refused. False if it is not. */
+static bool refuse_move(association *a, const message *m, int level)
+{
+    char uid[UID_MAX + 1];
+    set_text(m->identifier, unique_tag(level), uid);
+    for (size_t i = 0; i < refused_count; i++)
+        if (strcmp(refused[i].uid, uid) == 0) {
+            if (refused[i].status == 0)
+                abort_move(a);
+            else
+                respond(a, m, response_to(m), refused[i].status, NULL);
+            return true;
+        }
+    return false;
+}
+
 static images list_moved(const message *m, int level)
 {
     images list = list_all();
@@ -262,6 +287,8 @@ static void do_move(association *a, const message *m)
         respond(a, m, response_to(m), to ? OTHER_LEVEL : DESTINATION_UNKNOWN, NULL);
         return;
     }
+    if (refuse_move(a, m, level))
+        return;
     list = list_moved(m, level);
     v.total = (unsigned)list.count;
     if (opt.moving == CLAIMS || opt.moving == SILENT) {
@@ -355,11 +382,23 @@ static bool add_peer(const char *text)
     return end > colon + 1 && !*end;
 }
 
+/* Reads XXXX=UID. */
+static bool add_refused(const char *text)
+{
+    char *end;
+    const size_t i = refused_count++;
+    if (i == REFUSED_MAX)
+        return false;
+    refused[i].status = (unsigned)strtoul(text, &end, 16);
+    refused[i].uid = end + 1;
+    return end > text && *end == '=';
+}
+
 /* An option with a value. */
 static bool take_valued(const char *name, size_t size, const char *value)
 {
     static const char *const names[] = { "peer",   "keys",         "unmatched", "move",
-                                         "unique", "answer-level", NULL };
+                                         "unique", "answer-level", "refuses",   NULL };
     static const char *const unmatched_words[] = { "absent", "empty", "value", NULL };
     static const char *const move_words[] = { "honest",  "claims", "silent", "part",
                                               "dropped", "warns",  "breaks", NULL };
@@ -379,6 +418,7 @@ static bool take_valued(const char *name, size_t size, const char *value)
         return i >= 0;
     case 4: opt.unique = value; return true;
     case 5: opt.answer_level = value; return true;
+    case 6: return add_refused(value);
     default: return false;
     }
 }

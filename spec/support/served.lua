@@ -29,6 +29,12 @@ function served.output_of(command)
   return assert(pipe:close() and text, command .. " failed")
 end
 
+--- Returns the contents of a file, or nil when it cannot be opened.
+function served.read_file(path)
+  local file <close> = io.open(path, "rb")
+  return file and file:read "a"
+end
+
 function served.write_file(path, text)
   local file = assert(io.open(path, "w"))
   assert(file:write(text))

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
@@ -11,80 +12,122 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "api/connect_options.h"
+#include "base/nearest.h"
 #include "base/own_file.h"
 #include "base/utf8.h"
 #include "binding/error.h"
+#include "binding/interrupt.h"
 
 extern char **environ;
 
-enum { SECRET_MAX = 4096 /* bytes */, NOT_FOUND = 127 /* the shell's exit status */ };
+enum {
+    SECRET_MAX = 4096 /* bytes */,
+    OUTPUT_MAX = 1 << 20 /* bytes; a command that prints more would perhaps never end */,
+    NOT_FOUND = 127 /* the shell's exit status */,
+    LOOK_MS = 50 /* between looks whether the run has to stop */,
+    END_MS = 1000 /* that a command has to end after SIGTERM */
+};
 
 /* What is read of a file, or of a command. It hangs on a userdata, which ends all of it. */
 typedef struct source {
     int fd;
-    pid_t pid; /* of the command; 0 = none */
+    pid_t pid;   /* of the command; 0 = none */
+    bool at_end; /* all has been read */
     size_t size;
     char text[SECRET_MAX];
 } source;
 
-static int source_gc(lua_State *L)
+/* Ends the command, which may be waiting for something that never comes. */
+static void end_command(pid_t pid)
+{
+    kill(pid, SIGTERM);
+    for (int waited = 0; waited < END_MS; waited += LOOK_MS) {
+        if (waitpid(pid, NULL, WNOHANG) != 0)
+            return;
+        poll(NULL, 0, LOOK_MS);
+    }
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+/* Both __gc and __close. */
+static int source_close(lua_State *L)
 {
     source *s = lua_touserdata(L, 1);
     if (s->fd >= 0)
         close(s->fd);
     if (s->pid > 0)
-        waitpid(s->pid, NULL, 0);
+        end_command(s->pid);
     s->fd = -1;
     s->pid = 0;
     explicit_bzero(s->text, sizeof s->text);
     return 0;
 }
 
-/* [-0, +1, m] */
+/* Pushes it as a variable that is to be closed. [-0, +1, m] */
 static source *push_source(lua_State *L)
 {
     source *s = lua_newuserdatauv(L, sizeof *s, 0);
     memset(s, 0, sizeof *s);
     s->fd = -1;
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, source_gc);
+    lua_createtable(L, 0, 2);
+    lua_pushcfunction(L, source_close);
     lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, source_close);
+    lua_setfield(L, -2, "__close");
     lua_setmetatable(L, -2);
+    lua_toclose(L, -1);
     return s;
 }
 
+/* Waits until there is something to read. Throws when the run has to stop. [-0, +0, v] */
+static void wait_for_text(lua_State *L, const source *s)
+{
+    struct pollfd from = { .fd = s->fd, .events = POLLIN };
+    do {
+        interrupt_look(L);
+    } while (poll(&from, 1, LOOK_MS) <= 0);
+}
+
 /* Reads all, so that a command which prints more is not ended by SIGPIPE, and keeps the beginning.
- * Returns 0, or an errno. */
-static int read_all(source *s)
+ * Returns what is wrong, or NULL. [-0, +0, v] */
+static const char *read_all(lua_State *L, source *s)
 {
     char rest[512] = { 0 };
+    size_t size = 0;
     ssize_t n = 1;
     while (n != 0) {
         bool full = s->size == sizeof s->text;
+        if (full && !memchr(s->text, '\n', sizeof s->text))
+            return "its first line is longer than 4 KB";
+        if (size > OUTPUT_MAX)
+            return "it is longer than 1 MB";
+        wait_for_text(L, s);
         n = read(s->fd, full ? rest : s->text + s->size,
                  full ? sizeof rest : sizeof s->text - s->size);
         if (n < 0 && errno != EINTR)
-            return errno;
+            return strerror(errno);
         s->size += n > 0 && !full ? (size_t)n : 0;
+        size += n > 0 ? (size_t)n : 0;
     }
     explicit_bzero(rest, sizeof rest);
-    return 0;
+    s->at_end = true;
+    return NULL;
 }
 
-/* What is wrong; NULL: the first line has been read, without its end. */
-static const char *read_line(source *s)
+/* What is wrong; NULL: the first line has been read, without its end. [-0, +0, v] */
+static const char *read_line(lua_State *L, source *s)
 {
     size_t end;
-    int error = read_all(s);
-    if (error != 0)
-        return strerror(error);
+    const char *fault = read_all(L, s);
+    if (fault)
+        return fault;
     end = utf8_mark_size(s->text, s->size);
     s->size -= end;
     memmove(s->text, s->text + end, s->size);
     for (end = 0; end < s->size && s->text[end] != '\n'; end++)
         ;
-    if (end == sizeof s->text)
-        return "its first line is longer than 4 KB";
     if (end > 0 && s->text[end - 1] == '\r')
         end--;
     if (end == 0)
@@ -111,15 +154,15 @@ static const char *push_path(lua_State *L, const char *file, const char *name)
     return lua_tostring(L, -1);
 }
 
-/* What is wrong with the file; NULL: its first line has been read. */
-static const char *read_file(source *s, const char *path)
+/* What is wrong with the file; NULL: its first line has been read. [-0, +0, v] */
+static const char *read_file(lua_State *L, source *s, const char *path)
 {
     const char *fault;
     s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (s->fd < 0)
         return strerror(errno);
     fault = own_file_secret_fault(s->fd);
-    return fault ? fault : read_line(s);
+    return fault ? fault : read_line(L, s);
 }
 
 /* ---- a command ---- */
@@ -155,22 +198,35 @@ static int start(source *s, const char *command)
     return error;
 }
 
-/* What is wrong with the command; NULL: the first line of what it prints has been read. */
+/* Waits for the end of the command. Returns waitpid's result. Throws when the run has to stop.
+ * [-0, +0, v] */
+static pid_t wait_for_end(lua_State *L, source *s, int *status)
+{
+    pid_t ended;
+    int pause = 1; /* ms: most commands end at once */
+    while ((ended = waitpid(s->pid, status, WNOHANG)) == 0) {
+        interrupt_look(L);
+        poll(NULL, 0, pause);
+        pause = pause < LOOK_MS ? 2 * pause : LOOK_MS;
+    }
+    s->pid = 0;
+    return ended;
+}
+
+/* What is wrong with the command; NULL: the first line of what it prints has been read. A command that
+ * printed too much may go on: the source ends it. [-0, +(0|1), v] */
 static const char *read_command(lua_State *L, source *s, const char *command)
 {
     int status = 0, error = start(s, command);
     const char *fault;
-    pid_t ended;
     if (error != 0)
         return strerror(error);
-    fault = read_line(s);
+    fault = read_line(L, s);
+    if (!s->at_end)
+        return fault;
     close(s->fd);
     s->fd = -1;
-    do {
-        ended = waitpid(s->pid, &status, 0);
-    } while (ended < 0 && errno == EINTR);
-    s->pid = 0;
-    if (ended < 0) /* the host does not want to know how its children end */
+    if (wait_for_end(L, s, &status) < 0) /* the host does not want to know how its children end */
         return fault;
     if (WIFSIGNALED(status))
         return lua_pushfstring(L, "it ended with the signal %d", WTERMSIG(status));
@@ -199,10 +255,10 @@ static bool take_field(lua_State *L, const char *file, const char *field)
     return true;
 }
 
-static void resolve(lua_State *L, const char *file, const char *option, const char *ending)
+static void resolve(lua_State *L, const char *file, const char *name, const char *ending)
 {
     int server = lua_gettop(L);
-    const char *field = lua_pushfstring(L, "%s%s", option, ending), *fault, *given;
+    const char *field = lua_pushfstring(L, "%s%s", name, ending), *fault, *given;
     source *s;
     lua_insert(L, server);
     if (!take_field(L, file, field)) {
@@ -210,22 +266,43 @@ static void resolve(lua_State *L, const char *file, const char *option, const ch
         return;
     }
     given = lua_tostring(L, -1);
-    if (lua_getfield(L, server + 1, option) != LUA_TNIL)
-        error_usage(L, "connect, by %s: give '%s' or '%s', not both", file, option, field);
+    if (lua_getfield(L, server + 1, name) != LUA_TNIL)
+        error_usage(L, "connect, by %s: give '%s' or '%s', not both", file, name, field);
     s = push_source(L);
-    fault = ending[1] == 'f' ? read_file(s, push_path(L, file, given)) : read_command(L, s, given);
+    fault =
+        ending[1] == 'f' ? read_file(L, s, push_path(L, file, given)) : read_command(L, s, given);
     if (fault)
         error_usage(L, "connect, by %s: the secret of '%s' cannot be read: %s", file, field, fault);
     lua_pushlstring(L, s->text, s->size);
-    lua_setfield(L, server + 1, option);
+    lua_setfield(L, server + 1, name);
     lua_settop(L, server + 1);
     lua_remove(L, server);
+}
+
+/* options_read does not know these names, so it would not suggest them for misspelt ones. [-0, +0, v] */
+static void check_names(lua_State *L, const char *file)
+{
+    static const char *const names[] = {
+        "password_file",     "password_command",     "token_file", "token_command",
+        "key_password_file", "key_password_command", NULL
+    };
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        nearest n = nearest_for(lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "");
+        const char *own;
+        nearest_search(&n, connect_options_rows, sizeof *connect_options_rows);
+        own = n.name;
+        nearest_search(&n, names, sizeof *names);
+        if (n.name != own && n.distance > 0)
+            error_usage(L, "connect, by %s: unknown option '%s'; did you mean '%s'?", file, n.word,
+                        n.name);
+    }
 }
 
 void config_secret_resolve(lua_State *L, const char *file)
 {
     static const char *const options[] = { "password", "token", "key_password" };
     luaL_checkstack(L, LUA_MINSTACK, "a secret");
+    check_names(L, file);
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         resolve(L, file, options[i], "_file");
         resolve(L, file, options[i], "_command");

@@ -44,7 +44,9 @@ int job_poll_begin(lua_State *L, call *c, double age)
 
 static int job_poll_wait(lua_State *L, call *c)
 {
-    double delay = call_poll_delay(c->poll->begun, c->deadline, DELAY_LEAST, DELAY_MOST);
+    double left = c->poll->begun + c->poll->usual - clock_now();
+    double delay = call_poll_delay(c->poll->begun, c->deadline,
+                                   left > DELAY_LEAST ? left : DELAY_LEAST, DELAY_MOST);
     if (delay == 0)
         return job_poll_on_deadline(L, c);
     c->step = job_poll_ask;

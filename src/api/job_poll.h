@@ -1,5 +1,5 @@
-/* api/job_poll.h - waits for a job of the server: polls GET /jobs/{id}, after a few milliseconds at
- * first and every half second later, until the job has ended, the server has forgotten it, or the
+/* api/job_poll.h - waits for a job of the server: polls GET /jobs/{id}, after a few milliseconds (or
+ * the time that such jobs usually need) at first and every half second later, until the job has ended, the server has forgotten it, or the
  * caller's deadline has passed.
  *
  * A server that does not answer (it restarts, and then runs the job again) is polled for as long as
@@ -16,6 +16,7 @@
 typedef struct job_poll {
     char job[ORTHANC_ID_SIZE]; /* its identifier; "" until the server has given one */
     double begun;              /* when the wait began, on clock_now's clock */
+    double usual;              /* seconds since then in which the job will hardly end; 0 = none */
     double heard;              /* when the server last answered a poll */
     call_step on_success;      /* the job has succeeded. Stack: its record, its result */
     call_step on_gone;         /* the server has forgotten the job. Stack: nil, error */

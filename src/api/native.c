@@ -346,6 +346,8 @@ static const luaL_Reg functions[] = {
     { "move_one", get_and_store_move_one },
     /* set_latest(remote, milliseconds). Until when its next transfers may be submitted (api/remote.h). */
     { "set_latest", remote_l_set_latest },
+    /* set_usual(remote, seconds). How long the jobs of its next transfers need at least (api/remote.h). */
+    { "set_usual", remote_l_set_usual },
     /* get(modality, level, identifiers [, options]) -> result | nil, err. modality:get without a look
      * at patients that Orthanc takes for one. */
     { "get", get_and_store_get },

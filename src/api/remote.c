@@ -105,6 +105,12 @@ int remote_l_set_latest(lua_State *L)
     return 0;
 }
 
+int remote_l_set_usual(lua_State *L)
+{
+    remote_check_any(L, 1)->usual = luaL_checknumber(L, 2);
+    return 0;
+}
+
 /* ---- calls on a remote ---- */
 
 call *remote_new_call(lua_State *L, size_t size, const char *name, const char *route,

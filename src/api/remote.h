@@ -34,6 +34,7 @@ struct remote {
     slots *slots;       /* limits the transfers with it; NULL = the remote is closed */
     unsigned max_moves; /* transfers at once, for transfers by this userdata */
     double latest;      /* a new transfer must have been submitted by then (http_request) */
+    double usual;       /* seconds for which the job of a new transfer is not asked for */
     char name[ORTHANC_ID_SIZE];
     char path[ORTHANC_ID_SIZE + 16]; /* its route: "/modalities/pacs" */
 };
@@ -58,6 +59,10 @@ int remote_from_arguments(lua_State *L, loop *lp, const remote_kind *kind, int c
 /* set_latest(remote, milliseconds) for the Lua half: transfers that are made from now on are submitted at
  * this moment of CLOCK_BOOTTIME at the latest, or fail with the code "late", and nothing is sent. */
 int remote_l_set_latest(lua_State *L);
+
+/* set_usual(remote, seconds) for the Lua half: the job of a transfer that is made from now on will hardly
+ * have ended sooner, so it is not asked for sooner. */
+int remote_l_set_usual(lua_State *L);
 
 /* Pushes a call of `size` bytes that begins with a struct call, on the remote at index 1, which becomes
  * c->remote and data.modality or data.peer. c->route is the remote's path and `route` ("/query").

@@ -48,6 +48,7 @@ transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client_index, in
     if (remote_index) {
         t->call.remote = lua_touserdata(L, remote_index);
         t->latest = t->call.remote->latest;
+        t->poll.usual = t->call.remote->usual;
         call_keep(L, call_index, t->call.remote->kind->word, remote_index);
     }
     t->call.poll = &t->poll;

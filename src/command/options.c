@@ -1,10 +1,12 @@
 #include "command/options.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/nearest.h"
 #include "base/own_file.h"
@@ -76,6 +78,8 @@ static const char *read_first_line(command_options *o, FILE *file)
         return fault;
     setvbuf(file, NULL, _IONBF, 0); /* no copy of the secret stays in a buffer */
     size = getline(&o->own_passphrase, &room, file);
+    if (size > 0 && memchr(o->own_passphrase, '\0', (size_t)size))
+        return "its first line has a NUL";
     if (size > 0) {
         skipped = utf8_mark_size(o->own_passphrase, (size_t)size);
         memmove(o->own_passphrase, o->own_passphrase + skipped, (size_t)size - skipped + 1);
@@ -88,12 +92,15 @@ static const char *read_first_line(command_options *o, FILE *file)
 static bool read_passphrase(command_options *o, void *field, char *name)
 {
     static const char none[] = "";
-    FILE *file = fopen(name, "re");
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* without O_NONBLOCK a pipe blocks */
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
     const char *fault;
     forget_passphrase(o);
     fault = read_first_line(o, file);
     if (file)
         fclose(file);
+    else if (fd >= 0)
+        close(fd);
     if (fault)
         console_complain("the passphrase in '%s' cannot be read: %s", name, fault);
     *(const char **)field = o->own_passphrase ? o->own_passphrase : none;
@@ -168,14 +175,14 @@ const command_option command_option_rows[] = {
       set_string, FIELD(config.profile) },
     { 0, "ca", "FILE", NULL, "the certificates that sign that of the server", true, set_string,
       FIELD(config.ca) },
-    { 0, NULL, NULL, "MODALUA_CA", "those of all servers that have no others (or SSL_CERT_FILE)",
+    { 0, NULL, NULL, "MODALUA_CA", "the certificates that sign those of all servers without --ca (or SSL_CERT_FILE)",
       false, set_string, FIELD(config.default_ca) },
     { 0, "cert", "FILE", NULL, "a client certificate for the server", true, set_string,
       FIELD(config.cert) },
     { 0, "key", "FILE", NULL, "its private key", true, set_string, FIELD(config.key) },
     { 0, "key-password-file", "FILE", NULL, "a file; its first line is the passphrase of the key",
       true, read_passphrase, FIELD(config.key_password) },
-    { 0, NULL, NULL, "MODALUA_KEY_PASSWORD", "the passphrase of the key", false, set_string,
+    { 0, NULL, NULL, "MODALUA_KEY_PASSWORD", "the passphrase of the key of --key", false, set_string,
       FIELD(config.key_password) },
     { 0, "insecure", NULL, NULL, "do not check the certificate of the server", true, set_insecure,
       FIELD(config.insecure) },

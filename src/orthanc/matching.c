@@ -411,6 +411,16 @@ static matching compare_all(comparison *c, slice filter, slice values)
     return result;
 }
 
+/* Whether the value is an element of the list, character by character: nearly all lists are of UIDs. */
+static bool is_listed(slice list, slice value)
+{
+    slice element;
+    while (next_part(&list, '\\', &element))
+        if (element.size == value.size && memcmp(element.text, value.text, value.size) == 0)
+            return true;
+    return false;
+}
+
 /* ---- the functions of the header ---- */
 
 matching matching_compare(dicom_vr vr, const char *filter, const char *value)
@@ -422,9 +432,11 @@ matching matching_compare(dicom_vr vr, const char *filter, const char *value)
         return MATCHING_YES;
     if (has_only(values, is_one_text(vr) ? " \t\r\n" : vr == DICOM_PN ? " \\^=" : " \t\r\n\\"))
         return MATCHING_UNSHOWN;
+    if (vr == DICOM_UI && is_listed(whole, values))
+        return MATCHING_YES;
     while (result != MATCHING_YES && next_part(&rest, '\\', &element))
         result = best(result, compare_all(&c, element, values));
-    if (!dicom_vr_is_moment(vr) &&
+    if (result != MATCHING_YES && !dicom_vr_is_moment(vr) &&
         (memchr(filter, '\\', whole.size) || memchr(value, '\\', values.size)))
         result = best(result, compare_pattern(&c, trimmed(whole), trimmed(values)));
     return result;

@@ -199,7 +199,7 @@ bool value_times_check(dicom_vr vr, const char *value, char message[VALUES_MESSA
         !moments_read_range(vr, value, size, &r))
         return refuse(vr, value, message);
     if (!is_in_order(vr, &r))
-        return value_refuse(message, "is a range that ends before it begins: %.*s-%.*s",
+        return value_refuse(message, "is a range that ends before it begins; write %.*s-%.*s",
                             (int)behind, separator + 1, (int)before, value);
     return true;
 }

@@ -3,6 +3,12 @@
 include(CMakePackageConfigHelpers)
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/link) # symbolic links that are installed
 
+# All that is installed, without the tests: scripts/demo.sh builds this.
+add_custom_target(installable DEPENDS modalua_command modalua_module modalua modalua_static manual completion)
+if(TARGET orthanc_plugin)
+  add_dependencies(installable orthanc_plugin)
+endif()
+
 # The folder of the module for stock Lua. In the prefix of the system's Lua it is the one that Lua's package names. In any other prefix it is
 # lib/lua/5.4, where stock Lua looks below /usr/local.
 set(CMOD lib/lua/5.4)

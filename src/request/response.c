@@ -36,7 +36,7 @@ static const curl_row curl_rows[] = {
     { CURLE_PARTIAL_FILE, "network", "connection_lost", "the connection was lost in the middle of the answer", true },
     { CURLE_PEER_FAILED_VERIFICATION, "network", "tls", "the server's certificate cannot be verified (option ca; at the shell --ca or MODALUA_CA, or --insecure for no check)", false },
     { CURLE_SSL_CONNECT_ERROR, "network", "tls", "no TLS connection could be made", false },
-    { CURLE_SSL_CACERT_BADFILE, "network", "tls", "the file of the option ca cannot be used", false },
+    { CURLE_SSL_CACERT_BADFILE, "network", "tls", "the file of certificate authorities cannot be used (option ca; without it, that of the package ca-certificates)", false },
     { CURLE_SSL_CERTPROBLEM, "network", "tls", "the file of the option cert or key cannot be used", false },
     { CURLE_SSL_CLIENTCERT, "network", "tls", "the server wants another client certificate (options cert and key)", false },
     { CURLE_URL_MALFORMAT, "network", NULL, "the proxy of the environment cannot be used", false },

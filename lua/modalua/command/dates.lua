@@ -111,23 +111,49 @@ local function read_range(from, to)
   if (from ~= "" and not first) or (to ~= "" and not last) or not (first or last) then
     return nil, why
   elseif first and last and to_dicom(first) > to_dicom(last) then
-    return nil, ("the range ends before it begins: %s..%s"):format(to, from)
+    return nil, ("the range ends before it begins; write %s..%s"):format(to, from)
   end
   return to_dicom(first) .. "-" .. to_dicom(last)
+end
+
+-- The first and the last day of a year or of a month, 2024 or 2024-01, as text; nil when the text is neither.
+local function days_of_period(text)
+  local year, month = text:match "^(%d%d%d%d)%-(%d%d)$"
+  year = year or text:match "^%d%d%d%d$"
+  local first, last = tonumber(month or 1), tonumber(month or 12)
+  if not year or year == "0000" or first < 1 or last > 12 then
+    return nil
+  end
+  local days = select(3, calendar.date(last_of_month(tonumber(year), last)))
+  return ("%s-%02d-01"):format(year, first), ("%s-%02d-%02d"):format(year, last, days)
+end
+
+-- The range that is meant by years or months in place of days, 2024-01 or 1970..1980; nil when it is not clear.
+local function meant_range(text)
+  local from, to = text:match "^(.-) *%.%. *(.*)$"
+  from, to = from or text, to or text
+  local first, last = days_of_period(from), select(2, days_of_period(to))
+  first = first or (from == "" or read_one(from)) and from
+  last = last or (to == "" or read_one(to)) and to
+  return first and last and first .. last ~= "" and ("%s..%s"):format(first, last) or nil
 end
 
 -- Returns DICOM's form of a date, or of a range, that a person typed; or nil, and perhaps a message.
 local function to_dicom_value(text)
   local typed = matching.trimmed(text):lower()
   local from, to = typed:match "^(.-) *%.%. *(.*)$"
+  local form, why, is_open
   if from then
-    return read_range(from, to)
+    form, why = read_range(from, to)
+  else
+    local day, more = read_one(typed)
+    form, why, is_open = day and to_dicom(day), more, day and more
   end
-  local day, more = read_one(typed)
-  if not day then
-    return nil, more
+  if form then
+    return form .. (is_open and "-" or "")
   end
-  return to_dicom(day) .. (more and "-" or "")
+  local meant = not why and meant_range(typed)
+  return nil, why or meant and "a day is expected; write " .. meant or nil
 end
 
 -- ---- filters ----

@@ -1,13 +1,13 @@
 -- command.destination: the destination of a move, as an option --to names it; and whether the modality that is to send knows it.
 local require = ...
-local session = require "command.session"
+local lists = require "core.lists"
 
 local destination = {}
 
 -- The sorted names of the modalities that have this AE title.
 local function names_with(settings, aet)
   local names = {}
-  for _, name in ipairs(session.sorted_names(settings)) do
+  for _, name in ipairs(lists.sorted_keys(settings)) do
     if settings[name].AET == aet then
       names[#names + 1] = name
     end
@@ -15,9 +15,8 @@ local function names_with(settings, aet)
   return names
 end
 
--- Returns the options of move_resources for the target `to`, and a text that names it. After an error, prints it and returns nil. A name
--- that the server does not know is not used as an AE title: if it is misspelt, the source may know it as another place and send the data
--- there.
+-- Returns the options of move_resources for the target `to`, and a text that names it; or nil and what is wrong. A name that the server
+-- does not know is not used as an AE title: if it is misspelt, the source may know it as another place and send the data there.
 function destination.of(self, to)
   local settings = self:settings()
   if not settings or settings[to] then
@@ -29,20 +28,24 @@ function destination.of(self, to)
   elseif (self:client():system() or {}).DicomAet == to then
     return { TargetAet = to }, ("the AE title %s (the server itself)"):format(to)
   end
-  return self:report_error(self:unknown_modality(to) .. " (for an AE title that only the source knows, use --to-aet)")
+  return nil, self:unknown_modality(to) .. " (for an AE title that only the source knows, use --to-aet)"
 end
 
 -- ---- whether the source knows it ----
 
 local UNKNOWN_DESTINATION <const> = 0xA801
 
--- The AE title of the destination; nil after an error, when it is printed.
+-- The AE title of the destination; nil and what is wrong.
 local function aet_of(self, system)
   if not self.options.to then
     return self.options.to_aet or system.DicomAet
   end
-  local options = destination.of(self, self.options.to)
-  return options and (options.TargetAet or self:settings() and self:settings()[options.to].AET)
+  local options, why = destination.of(self, self.options.to)
+  if not options then
+    return nil, why
+  end
+  local settings = self:settings()
+  return options.TargetAet or settings and settings[options.to].AET, "this user may not read the modalities of the server: use --to-aet"
 end
 
 -- A StudyInstanceUID that no study has (PS3.5 B.2).
@@ -86,12 +89,15 @@ end
 -- know with 0xA801. A source that refuses an impossible title so, and does not refuse this one, knows it. Others, such as Orthanc and
 -- dcmqrscp, look for the study first, and answer the same for every title: of these it cannot be told without sending something.
 function destination.check(self, add, system)
-  local from = self.options.from
-  local source = self:modality(from)
-  local aet = source and aet_of(self, system)
+  local from, aet = self.options.from, nil
+  local why = self:unknown_modality(from)
+  if not why then
+    self:modality(from) -- refuses what cannot be a name
+    aet, why = aet_of(self, system)
+  end
   if not aet then
     local to = self.options.to or self.options.to_aet or "the server"
-    return add("destination", "failed", from .. " → " .. to, "standard error says why it was not checked")
+    return add("destination", "failed", from .. " → " .. to, why, { message = why, kind = "orthanc", code = "unknown_modality" })
   end
   local what, err = ("destination %s of %s"):format(aet, from), move_nothing(self, aet)
   if err and err.dimse_status == UNKNOWN_DESTINATION then

@@ -3,6 +3,8 @@ local require = ...
 local characters = require "command.characters"
 local dates = require "command.dates"
 local doc = require "modalua.doc"
+local levels = require "core.levels"
+local lists = require "core.lists"
 local matching = require "core.matching"
 local modalua = require "modalua"
 local native = require "core.native"
@@ -19,7 +21,6 @@ local COLUMNS = {
   Instance = { "InstanceNumber", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID" },
 }
 local LEVELS = { "Patient", "Study", "Series", "Instance" }
-local PLURALS = { Patient = "patients", Study = "studies", Series = "series", Instance = "instances" }
 
 -- These columns may also be given by number, so that no column appears twice.
 local NAME_OF_NUMBER = {}
@@ -32,9 +33,7 @@ end
 -- Tags that servers add to every answer.
 local ADDED_BY_SERVER = { QueryRetrieveLevel = true, RetrieveAETitle = true, SpecificCharacterSet = true }
 
-function search.count(n, level)
-  return ("%d %s"):format(n, n == 1 and level:lower() or PLURALS[level])
-end
+search.count = levels.count
 
 -- ---- the arguments ----
 
@@ -112,6 +111,9 @@ end
 
 local function to_sort_key(text)
   local tag, message = to_tag(text:gsub("^%-", "", 1))
+  if tag and tag:find "," and not native.tag(tag) then
+    return nil, ("one tag is expected, not '%s'"):format(text)
+  end
   return tag and { name = tag, falling = text:find "^%-" ~= nil }, message
 end
 
@@ -163,7 +165,7 @@ local function search_columns(level, order, answers)
       renamed = true
     end
   end
-  for _, name in ipairs(renamed and session.sorted_names(returned) or {}) do
+  for _, name in ipairs(renamed and lists.sorted_keys(returned) or {}) do
     if not ADDED_BY_SERVER[name] then
       add(name, true)
     end
@@ -229,7 +231,7 @@ function search.find(self, modality, query, order)
     return self:report_error(tostring(err) .. (err.status == 400 and suggestion_for(order) or ""))
   end
   if #found.dropped > 0 then
-    self:note("modalua: left out, since %s do not have these tags: %s", PLURALS[level], table.concat(found.dropped, ", "))
+    self:note("modalua: left out, since %s do not have these tags: %s", levels.PLURALS[level], table.concat(found.dropped, ", "))
   end
   characters.warn(self, found)
   return found, search_columns(level, order, found.answers), level

@@ -5,6 +5,7 @@ local require = ...
 local doc = require "modalua.doc"
 local json = require "modalua.json"
 local letters = require "text.letters"
+local lists = require "core.lists"
 local modalua = require "modalua"
 local output = require "command.output"
 local task = require "modalua.task"
@@ -146,6 +147,9 @@ end
 function Session:client()
   if not self.server then
     local good, server = pcall(modalua.connect)
+    if not good and modalua.is_error(server) then
+      error(server, 0) -- cancelled, while a command of the user was to give a password
+    end
     self.server = self:must(good and server, server)
   end
   return self.server
@@ -184,21 +188,10 @@ function Session:resolved(name)
   return known and ("%s → %s (%s)"):format(name, known.AET, session.address(known)) or name
 end
 
-local function sorted_names(settings)
-  local names = {}
-  for name in pairs(settings) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  return names
-end
-
-session.sorted_names = sorted_names
-
 -- The modalities of the server as rows, sorted by their names: name, aet, host, port, manufacturer.
 function session.modality_rows(settings)
   local rows = {}
-  for i, name in ipairs(sorted_names(settings)) do
+  for i, name in ipairs(lists.sorted_keys(settings)) do
     local own = settings[name]
     rows[i] = { name = name, aet = own.AET, host = own.Host, port = own.Port, manufacturer = own.Manufacturer }
   end
@@ -216,7 +209,7 @@ function Session:unknown_modality(name)
   if not settings or settings[name] then
     return nil
   end
-  local names = sorted_names(settings)
+  local names = lists.sorted_keys(settings)
   local near = doc.nearest(name, names)
   return ("the server knows no modality '%s'; %s"):format(name, near and ("did you mean '%s'?"):format(near)
     or #names == 0 and "it knows none" or "it knows " .. table.concat(names, ", "))

@@ -18,15 +18,6 @@ local verbs = {}
 
 verbs.COMMON = table.move(output.DETAILS, 1, #output.DETAILS, #output.FORMATS + 1, table.move(output.FORMATS, 1, #output.FORMATS, 1, {}))
 
-function verbs.is_one_of(names, word)
-  for _, name in ipairs(names) do
-    if name == word then
-      return true
-    end
-  end
-  return false
-end
-
 function verbs.load(name)
   return require("command.verbs." .. name)
 end

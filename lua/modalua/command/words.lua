@@ -2,6 +2,7 @@
 -- options of the command, and the arguments of the verbs. A row says by `complete`, or else by its argname, what its values are.
 local require = ...
 local letters = require "text.letters"
+local lists = require "core.lists"
 local modalua = require "modalua"
 local native = require "core.native"
 local tag_help = require "prompt.tag_help"
@@ -97,7 +98,7 @@ local function take_word(about, state, word)
     state.position = state.position + 1
   elseif word == "playground" and not state.playground then
     state.playground = true
-  elseif verbs.is_one_of(about.verbs, word) then
+  elseif lists.has(about.verbs, word) then
     state.verb = verbs.load(word)
   else
     state.is_script = true

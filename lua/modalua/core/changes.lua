@@ -1,5 +1,6 @@
 -- core.changes: client:changes, the server's log of changes.
 local require = ...
+local lists = require "core.lists"
 local native = require "core.native"
 local steps = require "core.native_steps"
 
@@ -135,12 +136,7 @@ end
 
 -- The option `type` as a text.
 local function type_names(set)
-  local names = {}
-  for name in pairs(set or {}) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  return table.concat(names, ",")
+  return table.concat(lists.sorted_keys(set or {}), ",")
 end
 
 -- Calls the host's function: the changes up to `state.since` have been handled. Returns its answer.

@@ -10,4 +10,12 @@ levels.UNIQUE = { Patient = "PatientID", Study = "StudyInstanceUID", Series = "S
 levels.WORDS = { Patient = "PATIENT", Study = "STUDY", Series = "SERIES", Instance = "IMAGE" }
 levels.OF_WORD = { PATIENT = "Patient", STUDY = "Study", SERIES = "Series", IMAGE = "Instance" }
 
+local PLURALS = { Patient = "patients", Study = "studies", Series = "series", Instance = "instances" }
+
+-- "1 study", "3 studies".
+function levels.count(n, level)
+  return ("%d %s"):format(n, n == 1 and level:lower() or PLURALS[level])
+end
+levels.PLURALS = PLURALS
+
 return levels

@@ -3,6 +3,7 @@
 local require = ...
 local doc = require "modalua.doc"
 local levels = require "core.levels"
+local lists = require "core.lists"
 local native = require "core.native"
 local saved = require "prompt.saved"
 
@@ -14,6 +15,7 @@ local state = {
   timing = false,
   numbers = false, -- the prompt shows the number of the input
   inputs = {}, -- n -> { text =, kind = "expression" | "statements", succeeded = boolean }
+  jobs = nil, -- those that .jobs has shown last, for completion
   trace = nil, -- the traceback of the last error, as text
 }
 commands.state = state
@@ -24,19 +26,10 @@ local LEVELS = { "Patient", "Study", "Series", "Instance", "Worklist" }
 -- Each returns the answer for the console, or nil, and what is to be shown: a text, or results {…, n =}.
 local run = {}
 
-local function is_one_of(word, list)
-  for _, one in ipairs(list) do
-    if one == word then
-      return true
-    end
-  end
-  return false
-end
-
 function run.mode(argument)
   if argument == "" then
     return nil, state.mode
-  elseif not is_one_of(argument, MODES) then
+  elseif not lists.has(MODES, argument) then
     error(("there is no mode '%s'; the modes are %s"):format(argument, table.concat(MODES, ", ")), 0)
   end
   state.mode = argument
@@ -137,11 +130,9 @@ end
 
 function run.jobs()
   local client = rawget(_G, "orthanc") or error("the global orthanc is nil: there is no server", 0)
-  local rows = {}
-  for i, job in ipairs(assert(client:jobs { expand = true })) do
-    rows[i] = { ID = job.ID, Type = job.Type, State = job.State, Progress = job.Progress, CreationTime = job.CreationTime }
-  end
-  return nil, #rows > 0 and { rows, n = 1 } or "no jobs"
+  local jobs = assert(client:jobs { expand = true })
+  state.jobs = jobs
+  return nil, #jobs > 0 and { jobs, n = 1 } or "no jobs"
 end
 
 function run.history()

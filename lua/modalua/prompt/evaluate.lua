@@ -9,6 +9,7 @@ local help = require "prompt.help"
 local letters = require "text.letters"
 local modalua = require "modalua"
 local native = require "core.native"
+local outcomes = require "prompt.outcomes"
 local printing = require "prompt.printing"
 local task = modalua.task
 local values = require "prompt.values"
@@ -94,6 +95,7 @@ local HINTS = {
   { "[%w_%]]%s*[%+%-%*/]=", "Lua has no += or similar operators: write x = x + 1" },
   { "[%w_]%+%+", "Lua has no ++: write x = x + 1" },
   { "^%s*[\\%%]%a", "the commands of the prompt begin with a dot: .help lists them" },
+  { "^[^\"']*%S%s*%?%s*[%a_][%w_.:]*%s*$", "?name explains a name when nothing stands before it" },
   { "^%s*!", ".shell ls runs a command of the shell" },
   { "%f[%w_]null%f[^%w_]", "Lua's null is nil; JSON's is modalua.json.null" },
 }
@@ -252,6 +254,10 @@ local function end_lookups(lookups, line_succeeded, text)
   end
 end
 
+function evaluate.learn()
+  end_lookups(start_lookups "orthanc:", true, "")
+end
+
 -- ---- lines ----
 
 -- Compiles a line as an expression, else as statements. Returns nil when the input is not complete, and throws when it is wrong. The
@@ -328,6 +334,18 @@ local function run_compiled(f, text)
   return nil, failure or "the error has no text"
 end
 
+-- What is shown behind the results of an input; nil: nothing.
+local function note_of(text, results, lost)
+  if replaced then
+    return ("%s is a name of Lua that modalua needs, so it keeps its value: choose another name"):format(replaced)
+  elseif lost or not succeeded(results) then
+    local lines = { lost or not pending and letters.shown(tostring(results[2])) or nil }
+    lines[#lines + 1] = outcomes.rest_of_error(rawget(_G, "_err"))
+    return lines[1] and table.concat(lines, "\n")
+  end
+  return misspelt_note(text, results) or pending == nil and lost_local_note(text) or nil
+end
+
 -- Handles a line of input. Returns what evaluate.line returns, and leaves in `pending` what `show` prints. Throws after a wrong command.
 local function handle(text)
   local command = text:gsub("^%s*%?%s*(%.%a+)%s*$", "%1?")
@@ -358,9 +376,7 @@ local function handle(text)
   if results.n > 0 and not text:find ";%s*$" then
     pending = results
   end
-  note = replaced and ("%s is a name of Lua that modalua needs, so it keeps its value: choose another name"):format(replaced)
-    or dropped and dropped() or not succeeded(results) and not pending and letters.shown(tostring(results[2]))
-    or misspelt_note(text, results) or pending == nil and lost_local_note(text) or nil
+  note = note_of(text, results, dropped and dropped())
 end
 
 -- Runs a whole script, of which the console has read the file `name`.
@@ -422,6 +438,9 @@ doc.describe(evaluate.begin, "evaluate.begin() -> text",
   "Starts a session at a prompt, and returns two lines of greeting. It sets the globals modalua, orthanc (the server of "
     .. "modalua.connect()), pp and help, unless they exist. It sends no request.",
   { example = [[print(require("modalua.evaluate").begin())]] })
+doc.describe(evaluate.learn, "evaluate.learn()",
+  "Asks the server of the session for the names of its modalities, which completion then offers. It waits at most 0.2 seconds for them.",
+  { example = [[require("modalua.evaluate").learn()]] })
 doc.describe(evaluate.line, "evaluate.line(input) -> nil | text | {error = text} | {request = arguments}",
   'Runs an input: a text that the user has typed, or a script. evaluate.show then prints the result. "more" means that the input is not '
     .. 'complete: call it again with this line and the next one together. Other answers are requests of the user, for the console to '

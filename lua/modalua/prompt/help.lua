@@ -3,6 +3,7 @@ local require = ...
 local doc = require "modalua.doc"
 local kinds = require "prompt.kinds"
 local letters = require "text.letters"
+local lists = require "core.lists"
 local modalua = require "modalua"
 local native = require "core.native"
 local tag_help = require "prompt.tag_help"
@@ -39,15 +40,6 @@ local entries -- list of every documented function: { name =, kind =, method =, 
 
 help.methods_of = kinds.methods_of
 
-local function is_one_of(name, list)
-  for _, one in ipairs(list) do
-    if one == name then
-      return true
-    end
-  end
-  return false
-end
-
 -- The entries of all functions that are loaded so far, sorted by name.
 local function entries_of_rows()
   local list = {}
@@ -71,7 +63,7 @@ local function load_entries(all)
   end
   entries = { all = all }
   for _, entry in ipairs(entries_of_rows()) do
-    if is_one_of(entry.kind, OBJECTS) or is_one_of(entry.kind, MODULES) or all and is_one_of(entry.kind, OTHER_MODULES) then
+    if lists.has(OBJECTS, entry.kind) or lists.has(MODULES, entry.kind) or all and lists.has(OTHER_MODULES, entry.kind) then
       entries[#entries + 1] = entry
     end
   end
@@ -82,7 +74,7 @@ function help.sections()
   local list, by_kind = {}, {}
   for _, names in ipairs { { "modalua" }, OBJECTS, { "json", "transfer" }, OTHER_MODULES, HOSTS } do
     for _, kind in ipairs(names) do
-      if is_one_of(kind, OTHER_MODULES) or is_one_of(kind, HOSTS) then
+      if lists.has(OTHER_MODULES, kind) or lists.has(HOSTS, kind) then
         require("modalua." .. kind)
       end
       by_kind[kind] = { name = kind, entries = {} }
@@ -205,7 +197,7 @@ end
 
 local function kind_texts(texts, word)
   word = ALIASES[word] or word
-  if is_one_of(word, OBJECTS) or is_one_of(word, MODULES) or word == "error" or entries.all and is_one_of(word, OTHER_MODULES) then
+  if lists.has(OBJECTS, word) or lists.has(MODULES, word) or word == "error" or entries.all and lists.has(OTHER_MODULES, word) then
     texts[#texts + 1] = members_text(word)
   end
 end

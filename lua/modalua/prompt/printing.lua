@@ -7,6 +7,7 @@ local kinds = require "prompt.kinds"
 local letters = require "text.letters"
 local modalua = require "modalua"
 local native = require "core.native"
+local outcomes = require "prompt.outcomes"
 local tables = require "text.table"
 
 local printing = {}
@@ -338,7 +339,10 @@ end
 
 local IN_MODE = {
   json = as_json,
-  table = function(value, options) return printing.table(value, options) end,
+  table = function(value, options)
+    return outcomes.text(value, { width = options and options.width or WIDTH, colour = options and options.colour })
+      or printing.table(value, options)
+  end,
   csv = as_csv,
   lines = as_lines,
 }
@@ -363,10 +367,19 @@ local function as_sentence(values, options)
   return coloured(text, options and options.colour and "red")
 end
 
+-- How many of the values are shown: no nil behind the first, which stands for the error of an operation that has succeeded.
+local function shown_count(values)
+  local n = values.n
+  while n > 1 and values[n] == nil and values[1] do
+    n = n - 1
+  end
+  return n
+end
+
 -- The values share a line when each of them takes only one.
 function printing.values(values, mode, options)
   local texts, has_long, has_error = {}, false, false
-  for i = 1, values.n do
+  for i = 1, shown_count(values) do
     texts[i] = printing.value(values[i], mode, options)
     has_long = has_long or texts[i]:find("\n", 1, true)
     has_error = has_error or modalua.is_error(values[i])

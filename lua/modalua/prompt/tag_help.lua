@@ -1,5 +1,6 @@
 -- prompt.tag_help: the keywords of DICOM, and the help text for each.
 local require = ...
+local lists = require "core.lists"
 local native = require "core.native"
 
 local tag_help = {}
@@ -27,17 +28,9 @@ local VALUES = {
 local EXAMPLES = { Modality = "CT", ModalitiesInStudy = "CT", PatientSex = "F", DA = "20240101-20240131", PN = "SMITH*",
   TM = "080000-120000", UI = "1.2.840.1", LO = "A*", SH = "A*", IS = "1" }
 
-local function is_in(name, list)
-  for _, one in ipairs(list) do
-    if one == name then
-      return true
-    end
-  end
-end
-
 local function place_text(keyword, facts)
-  local in_worklist = is_in(keyword, native.level_tags "Worklist") and "In worklist queries."
-    or is_in(keyword, native.level_tags "Step") and "In worklist queries, in the item of ScheduledProcedureStepSequence."
+  local in_worklist = lists.has(native.level_tags "Worklist", keyword) and "In worklist queries."
+    or lists.has(native.level_tags "Step", keyword) and "In worklist queries, in the item of ScheduledProcedureStepSequence."
   if #facts.levels == 0 or facts.vr == "SQ" then
     return in_worklist or "No level of a query has it; the option keep of find sends it anyway."
   end

@@ -150,6 +150,7 @@ end
 
 -- The sides were asked, and one did not answer.
 function Breaker:stay_open(side, reason)
+  self.silent_at = self.now()
   open(self, side, reason)
 end
 

@@ -10,13 +10,14 @@ local send = {}
 
 local OP <const> = "move_resources" -- under this name errors explain what a C-MOVE needs
 local NO_LIMIT <const> = 1000 -- run.lua limits how many transfers run at once
+local REMEMBERED <const>, LEAST_SHARE <const>, MOST_SECONDS <const> = 8, 0.8, 0.1 -- of what transfers have taken
 
 local Send = {}
 Send.__index = Send
 
 -- `setup` as in transfer.compare.
 function send.new(setup)
-  local self = setmetatable({ client = setup.client, level = setup.level, destination = setup.destination }, Send)
+  local self = setmetatable({ client = setup.client, level = setup.level, destination = setup.destination, last = { n = 0 } }, Send)
   self.is_local = setup.is_local
   local options = { max_moves = NO_LIMIT }
   if not setup.is_local then
@@ -113,11 +114,27 @@ end
 
 -- ---- both ----
 
+-- Notes how long a transfer took. A transfer of a run is much like those before it: while the job of most of them would not have ended, a
+-- poll only costs time, here and at the server. The shortest of the last ones counts, and never much time, as the next item may be smaller.
+local function note_seconds(self, seconds)
+  local last = self.last
+  last.n = last.n % REMEMBERED + 1
+  last[last.n] = seconds
+  if #last == REMEMBERED then
+    native.set_usual(self.modality or self.to, math.min(LEAST_SHARE * math.min(table.unpack(last)), MOST_SECONDS))
+  end
+end
+
 -- Transfers the items. Returns the server's result; false when the server has removed the job before its outcome was read; "part" when jobs
 -- move some of the items already, so that each must be sent alone; or nil and an error. `progress`: a function, as that of move_resources.
 -- `latest`: a moment of the clock of ledger:fence; a request that has not left by then never leaves, and the error has the code "late".
 function Send:run(items, progress, latest)
-  return (self.is_local and store or move)(self, items, progress, latest)
+  local began = native.now()
+  local result, err = (self.is_local and store or move)(self, items, progress, latest)
+  if type(result) == "table" then
+    note_seconds(self, native.now() - began)
+  end
+  return result, err
 end
 
 -- Whether the destination answers; false and an error. nil when this server cannot ask it.

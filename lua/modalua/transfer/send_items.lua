@@ -283,8 +283,8 @@ local function room(self)
   if self.most then
     most = math.min(most, self.most - self.begun_n)
   end
-  if #self.queue > math.min(self.share, most // 2) then
-    return 0 -- the fewer claims, the fewer C-FINDs
+  if #self.queue > math.min(2 * self.share, most // 2) then
+    return 0 -- the fewer claims, the fewer C-FINDs; what is left is sent while the next are compared
   end
   return math.min(most - #self.queue, BATCH)
 end
@@ -443,8 +443,7 @@ local function on_short(self, item)
     if item.in_group then
       return self:change(item, "todo", { due = 0 })
     elseif class == "doubt" and (err.dimse_status or 0) == 0 then
-      self.breaker:note_side(err, side, self.run_n)
-      return self:postpone(item, err)
+      return send_outcome.take_side(self, { item }, err, side)
     end
     self.breaker:note_item()
     return self:fail(item, err)

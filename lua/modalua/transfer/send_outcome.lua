@@ -2,6 +2,7 @@
 local require = ...
 local breaker = require "transfer.breaker"
 local native = require "core.native"
+local points = require "transfer.points"
 local recover = require "transfer.recover"
 
 local send_outcome = {}
@@ -87,6 +88,30 @@ local function has_only_these(self, group, err)
   return third ~= nil and third >= earliest or since.n > ALONE and not since.others
 end
 
+local LAST_SECONDS <const> = 900
+
+-- Whether the whole transfer, and not only this group, is at its last items: each item that is left has failed with an error of a side
+-- since the last good transfer, for a quarter of an hour, in which both sides have answered each question. Waiting helps them no more than
+-- a side that refuses one item for good. `self.last`: the items that have failed so, and since when.
+local function is_at_last(self, group)
+  local goods, last, now = self.goods or 0, self.last, native.now()
+  if goods == 0 then
+    return false
+  elseif not last or last.goods ~= goods or (self.breaker.silent_at or -math.huge) >= last.since then
+    last = { goods = goods, since = now, ids = {}, n = 0 }
+    self.last = last
+  end
+  for _, item in ipairs(group) do
+    last.n = last.n + (last.ids[item.id] and 0 or 1)
+    last.ids[item.id] = true
+  end
+  if now - last.since < points.seconds(LAST_SECONDS) then
+    return false
+  end
+  local info, open = self.ledger:describe(), self.ledger:open_items()
+  return info and info.found_all ~= nil and open ~= nil and last.n >= open.todo + open.sending + open.sent
+end
+
 -- A transfer has ended well that began at that time.
 local function note_good(self, began)
   local begins = self.good_begins or {}
@@ -95,6 +120,25 @@ local function note_good(self, began)
   begins[GOOD_SINCE + 1] = nil
   self.good_begins, self.goods = begins, (self.goods or 0) + 1
   self.breaker:note_good()
+end
+
+local function decide_group(self, group, err)
+  if #group > 1 then
+    split(self, group, err)
+  else
+    decide(self, group[1], err)
+  end
+end
+
+-- A side has failed with these items, which are tried later; at last, with a try less.
+function send_outcome.take_side(self, group, err, side)
+  if is_at_last(self, group) then
+    return decide_group(self, group, err)
+  end
+  self.breaker:note_side(err, side, self.run_n)
+  for _, item in ipairs(group) do
+    self:postpone(item, err)
+  end
 end
 
 -- What a failed transfer means for its items.
@@ -109,16 +153,9 @@ local function on_error(self, group, err)
     self.fatal = self.fatal or err
     return self:give_back(group)
   elseif class == "side" and has_only_these(self, group, err) then
-    if #group > 1 then
-      split(self, group, err)
-    else
-      decide(self, group[1], err)
-    end
+    decide_group(self, group, err)
   elseif class == "side" then
-    self.breaker:note_side(err, side, self.run_n)
-    for _, item in ipairs(group) do
-      self:postpone(item, err)
-    end
+    send_outcome.take_side(self, group, err, side)
   elseif class == "doubt" and err.kind == "unknown" then
     self.breaker:note_side(err, side, self.run_n)
     for _, item in ipairs(group) do

@@ -29,7 +29,7 @@ local function read_input(self, name)
   if file then
     text, why = file:read "a"
   end
-  return self:must(text, why)
+  return self:must(text, why and ("'%s' cannot be read: %s"):format(name, why:match "([^:]-)$":match "^ ?(.*)$"))
 end
 
 local function print_answer(self, answer)

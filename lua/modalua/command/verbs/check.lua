@@ -45,7 +45,7 @@ end
 local function check_modalities(self, add)
   local rows = echo.ask(self)
   for _, row in ipairs(rows) do
-    local where = ("%s (%s)"):format(tostring(row.aet or ""), session.row_address(row))
+    local where = row.aet and ("%s (%s)"):format(tostring(row.aet), session.row_address(row)) or ""
     if row.answers then
       add("modality " .. row.name, "ok", ("%s answers after %d ms"):format(where, row.milliseconds))
     else
@@ -85,21 +85,32 @@ local function check_jobs(add, client, system)
   end
 end
 
+-- What to do when the server cannot be asked, by the kind of the error, or its code.
+local ADVICE <const> = {
+  auth = "check the user name and the password, or the token: MODALUA_USERNAME and MODALUA_PASSWORD, MODALUA_TOKEN, or the server's entry "
+    .. "in the configuration file",
+  tls = "write http:// if this port has no TLS; --ca FILE names the authority of the server's certificate, --cert and --key yours",
+  http = "something else answers: check the host, the port and the path of the URL",
+  decode = "something else answers: check the host, the port and the path of the URL",
+  timeout = "check the host and the port, and whether a firewall stands between",
+  other = "check whether it runs, and the URL: --url, --profile or MODALUA_URL choose the server",
+}
+
 local function check_server(self, add)
   local client = self:client()
   certificate.check(add, client)
   local system, err = client:system()
   if not system then
-    return add("server", "failed", err.message, "--url, --profile or MODALUA_URL choose the server", err)
+    return add("server", "failed", err.message, ADVICE[err.code] or ADVICE[err.kind] or ADVICE.other, err)
   end
   add("server", "ok", ("AE title %s, DICOM port %s"):format(tostring(system.DicomAet), tostring(system.DicomPort)))
   check_version(add, system.Version)
   check_encoding(add, client)
   check_modalities(self, add)
+  check_jobs(add, client, system) -- before the next check, which leaves jobs
   if self.options.from then
     destination.check(self, add, system)
   end
-  check_jobs(add, client, system)
 end
 
 local function run_check(self)
@@ -135,8 +146,9 @@ return {
   description = "Checks whether the server can be reached, until when its certificate is valid, whether modalua is tested with its "
     .. "version, which encoding its answers have, whether each modality answers, whether jobs have failed, and how many run at once. For "
     .. "each it prints a row: what was looked at, ok, warning, unknown or FAILED (in JSON and CSV: failed), details, and what to do. With "
-    .. "--from, it also checks whether that modality knows the destination of a move, by moves of a study that does not exist: the row "
-    .. "says known, not known, or that it cannot be told, and how to find out. The exit status is 1 when one has FAILED.",
+    .. "--from, it also checks whether that modality knows the destination of a move, by moves of a study that does not exist, which stay "
+    .. "in the server's list of jobs: the row says known, not known, or that it cannot be told, and how to find out. "
+    .. "The exit status is 1 when one has FAILED.",
   examples = { { "modalua check", "of the server in MODALUA_URL" }, { "modalua check pacs --from pacs --to archive", "one modality, and "
     .. "whether it knows the destination archive" }, { "modalua check --profile ward --jsonl", "for a monitor" } },
   arguments = {

@@ -1,8 +1,8 @@
 -- command.verbs.configure: shows or changes the settings of a modality on the server.
 local require = ...
 local doc = require "modalua.doc"
+local lists = require "core.lists"
 local modalua = require "modalua"
-local session = require "command.session"
 
 local INTEGERS = { Port = true, Timeout = true }
 local TEXTS = { AET = true, Host = true, Manufacturer = true, LocalAet = true, RetrieveMethod = true }
@@ -34,7 +34,7 @@ local function value_of(key, text)
   end
   local names = {}
   for _, list in ipairs { TEXTS, INTEGERS, BOOLEANS } do
-    table.move(session.sorted_names(list), 1, #session.sorted_names(list), #names + 1, names)
+    table.move(lists.sorted_keys(list), 1, #lists.sorted_keys(list), #names + 1, names)
   end
   local near = doc.nearest(key, names)
   return nil, near and ("there is no such setting; did you mean %s?"):format(near) or "the settings are " .. table.concat(names, ", ")
@@ -60,7 +60,7 @@ end
 
 local function show_configuration(self, configuration)
   local rows = {}
-  for i, name in ipairs(session.sorted_names(configuration)) do
+  for i, name in ipairs(lists.sorted_keys(configuration)) do
     rows[i] = { setting = name, value = configuration[name] }
   end
   self:show({ "setting", "value" }, rows, configuration)

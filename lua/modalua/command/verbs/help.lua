@@ -1,6 +1,7 @@
 -- command.verbs.help: the help of a verb, or the list of all verbs.
 local require = ...
 local doc = require "modalua.doc"
+local lists = require "core.lists"
 local verbs = require "command.verbs"
 
 local NAME_WIDTH = 12
@@ -28,7 +29,7 @@ local function run_help(self)
   if not name then
     self:write(list_of(names))
     return true
-  elseif not verbs.is_one_of(names, name) then
+  elseif not lists.has(names, name) then
     local near = doc.nearest(name, names)
     self:usage_error("there is no verb '%s'; %s", name, near and ("did you mean %s?"):format(near) or "`modalua help` lists the verbs")
   end

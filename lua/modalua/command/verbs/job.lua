@@ -1,22 +1,17 @@
 -- command.verbs.job: shows a job of the server, waits for it, or ends, pauses, resumes or repeats it.
 local require = ...
 local doc = require "modalua.doc"
-local session = require "command.session"
+local lists = require "core.lists"
 
 local ACTIONS = { "status", "wait", "cancel", "pause", "resume", "resubmit" }
 
-local is_action = {}
-for _, action in ipairs(ACTIONS) do
-  is_action[action] = true
-end
-
 -- Returns the identifier and the action, which may stand in any order; and nil and what is wrong with the action.
 local function read_words(id, action)
-  if is_action[id] and action then
+  if lists.has(ACTIONS, id) and action then
     id, action = action, id
   end
   action = action or "status"
-  if is_action[action] then
+  if lists.has(ACTIONS, action) then
     return id, action
   end
   local near = doc.nearest(action, ACTIONS)
@@ -26,7 +21,7 @@ end
 
 local function show_status(self, status)
   local rows = {}
-  for i, name in ipairs(session.sorted_names(status)) do
+  for i, name in ipairs(lists.sorted_keys(status)) do
     rows[i] = { field = name, value = status[name] }
   end
   self:show({ "field", "value" }, rows, status)

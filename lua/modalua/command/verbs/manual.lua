@@ -69,6 +69,17 @@ local function add_functions(add)
   end
 end
 
+-- The verbs that do not take verbs.COMMON, for the manual: "api, manual and version".
+local function plain_names(names)
+  local plain = {}
+  for _, name in ipairs(names) do
+    local verb = verbs.load(name)
+    plain[#plain + 1] = verb.is_plain and not verb.commands and name or nil
+  end
+  local last = table.remove(plain)
+  return table.concat(plain, ", ") .. " and " .. last
+end
+
 -- The text of the manual page. `about`: the command's own { options =, environment = variables, verbs = their names }.
 local function manual_page(about)
   local parts = {}
@@ -87,8 +98,8 @@ local function manual_page(about)
     add(tagged(bold(option.name), option.help .. (option.anywhere and "; it may follow a verb, too." or ".")))
   end
   add(".SH VERBS\n" .. troff("Data goes to standard output: on a terminal as a table, elsewhere as lines with tabs between the cells, in "
-    .. "which control characters are escaped. Errors and notes go to standard error. Every verb takes -h and --help. Every verb but "
-    .. "manual takes:") .. "\n")
+    .. "which control characters are escaped. Errors and notes go to standard error. Every verb takes -h and --help. All verbs but "
+    .. plain_names(about.verbs) .. " take these options, too (of transfer, only its command items):") .. "\n")
   for _, row in ipairs(verbs.COMMON) do
     add(tagged(head_of(row), row.description .. "."))
   end
@@ -105,8 +116,14 @@ local function manual_page(about)
   add(tagged(bold "NO_COLOR", "modalua uses no colours when this is set and not empty.")
     .. tagged(bold "MODALUA_ORTHANC", "the playground's Orthanc.")
     .. tagged(bold "SSL_CERT_FILE", "the certificates, when MODALUA_CA and --ca give none.")
+    .. tagged(bold "MODALUA_HISTORY", "the file of the prompt's history; empty: none.")
+    .. tagged(bold "LUA_INIT", "runs before a script or a prompt, as in lua; not before verbs, and not with --sandbox.")
+    .. tagged(bold "PAGER", "shows what does not fit on the terminal (less when it is not set; empty: no pager).")
     .. tagged(bold "MODALUA_TODAY", "the day, such as 2024-01-31, from which verbs count today, yesterday and -7d."))
-  add(".SH FILES\n" .. tagged("$XDG_CONFIG_HOME/modalua/config.lua, ~/.config/modalua/config.lua", "the servers that --profile names."))
+  add(".SH FILES\n" .. tagged("$XDG_CONFIG_HOME/modalua/config.lua, ~/.config/modalua/config.lua", "the servers that --profile names, and "
+    .. "the default one.")
+    .. tagged("init.lua, beside it", "runs when a prompt starts.")
+    .. tagged("$XDG_STATE_HOME/modalua/history, ~/.local/state/modalua/history", "the history of the prompt."))
   add ".SH FUNCTIONS\n"
   add_functions(add)
   return table.concat(parts)

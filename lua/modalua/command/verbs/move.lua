@@ -12,7 +12,11 @@ local function target_of(self)
   if self.options.to_aet then
     return { TargetAet = self.options.to_aet }, "the AE title " .. self.options.to_aet
   end
-  return destination.of(self, self.options.to)
+  local options, text = destination.of(self, self.options.to)
+  if not options then
+    return self:report_error(text)
+  end
+  return options, text
 end
 
 -- ---- the report ----
