@@ -162,6 +162,16 @@ describe("The reader of CSV", function()
     end
   end)
 
+  it("takes the divider from the line sep=; that Excel reads, which is no row", function()
+    for _, size in ipairs { 5, 100 } do
+      for _, line in ipairs { "sep=;\r\n", "\xef\xbb\xbfsep=;\n", "\"sep=;\"\r\n", "SEP=;\n" } do
+        local rows, divider = rows_of(line .. "a,b;c\n1;2", size)
+        assert.are.same({ { { "a,b", "c" }, { "1", "2" } }, ";" }, { rows, divider })
+      end
+    end
+    assert.are.same({ { "sep=1" }, { "a" } }, (rows_of("sep=1\na", 100)))
+  end)
+
   it("names the line where a quote is not closed", function()
     local _, _, message = rows_of('a,b\n"1\n2",c\n"never', 100)
     assert.are.equal("line 4: a quote (\") is not closed", message)

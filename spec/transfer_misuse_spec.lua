@@ -92,6 +92,7 @@ for _, version in ipairs(versions.few) do
 
     describe("refuses options", function()
       for _, case in ipairs {
+        { "with hours that say nothing", { hours = "" }, "hours say nothing: write for example" },
         { "with more sends at once than there can be", { concurrency = 1000000 },
           "concurrency must be a whole number from 1 to 1000 (1000000 was given)" },
         { "with an AE title that is none", { to = false, TargetAet = "" }, "'TargetAet' must be an AE title" },
@@ -113,7 +114,7 @@ for _, version in ipairs(versions.few) do
       end)
 
       it("but takes an empty text as none", function()
-        run { hours = "", time_zone = "", rate = "", query = false, all = false, items = { { AccessionNumber = "A1" } } }
+        run { time_zone = "", rate = "", query = false, all = false, items = { { AccessionNumber = "A1" } } }
         assert.are.equal("finished", assert(transfer.status(world.ledger)).state)
       end)
     end)

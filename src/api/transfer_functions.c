@@ -28,7 +28,9 @@ typedef struct checked {
     { "concurrency", COUNT,                                                                       \
       "sends at once, of the whole transfer, however many workers share it; 1 without it" },      \
         { "hours", TEXT,                                                                          \
-          "when to send, such as \"Mon-Fri 19:00-06:00, Sat-Sun\"; always without it" },          \
+          "when to send, such as \"Mon-Fri 19:00-06:00, Sat-Sun\"; always without it. An end "    \
+          "that is "                                                                              \
+          "not after its beginning is on the next day: 10:00-10:00 is 24 hours" },                \
         { "rate", TEXT, "at most so fast: \"40/min\" resources, or \"600 images/min\"" },         \
         { "share", VALUE,                                                                         \
           "part of the time in which something is sent, above 0 and up to 1: after d seconds of " \

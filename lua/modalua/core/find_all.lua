@@ -1,6 +1,7 @@
 -- core.find_all: modality:find_all, an iterator over all answers to a search of any size. core.find_walk finds the patients or studies; for
 -- series and instances, each study that it finds is asked for.
 local require = ...
+local find_ask = require "core.find_ask"
 local find_walk = require "core.find_walk"
 local levels = require "core.levels"
 local matching = require "core.matching"
@@ -151,7 +152,7 @@ local function ask(walk, level, parent, query)
     filters[NUMBER_OF.Instance] = ""
   end
   data.Level, data.Query = level, filters
-  return find_walk.ask(walk, data, ("%s = '%s'"):format(level == "Series" and UNIQUE.Study or UNIQUE.Series, uid))
+  return find_ask.ask(walk, data, ("%s = '%s'"):format(level == "Series" and UNIQUE.Study or UNIQUE.Series, uid))
 end
 
 -- Whether the answers are all. number: how many resources of the level the parent has, as far as it says so. A modality that has given a
@@ -178,7 +179,7 @@ local function find_below(walk, level, parent, query)
   end
   if not proven then
     local above = level == "Series" and UNIQUE.Study or UNIQUE.Series
-    find_walk.note_unproven(walk, ("%s = '%s'"):format(above, native.value(parent, above)), got and got.sent)
+    find_ask.note_unproven(walk, ("%s = '%s'"):format(above, native.value(parent, above)), got and got.sent)
   end
   walk.below[level] = math.max(walk.below[level], got and got.kept or 0)
   return got and got.answers or {}

@@ -28,7 +28,7 @@ function find_empty.options(slice)
   return tags[1] and { keep_empty = tags, prove = false } or nil
 end
 
--- Notes what the answers to a slice show. got: what find_walk.ask returned.
+-- Notes what the answers to a slice show. got: what find_ask.ask returned.
 function find_empty.note(walk, slice, got)
   for _, axis in pairs(open_axes(slice)) do
     if not (got.ignored and got.ignored[TAGS[axis]]) then -- else the modality may not have looked at the filter

@@ -3,16 +3,18 @@
 -- slice returned is believed only if it is proven to be all.
 local require = ...
 local density = require "core.find_density"
+local find_ask = require "core.find_ask"
 local find_belief = require "core.find_belief"
 local find_case = require "core.find_case"
 local find_dates = require "core.find_dates"
 local find_empty = require "core.find_empty"
-local find_notes = require "core.find_notes"
 local find_patients = require "core.find_patients"
 local find_silence = require "core.find_silence"
 local matching = require "core.matching"
 local native = require "core.native"
 local slices = require "core.slices"
+
+local ask = find_ask.ask_slice
 
 local find_walk = {}
 
@@ -20,13 +22,10 @@ local OP = "find_all"
 
 local REST <const> = 2000 -- the most answers for which a search without dates looks for studies without a date
 local SMALL_CAP <const>, OF_CAP <const> = 100, 200 -- with a smaller one, at most so many times as many studies are searched so
-local ABSENT <const> = "studies that have no attribute StudyDate or StudyTime at all, rather than an empty one, were not looked for: "
-  .. "no range finds them, and a search without dates would be divided into too many parts"
+local ABSENT <const> = "studies that have no attribute StudyDate or StudyTime at all, rather than an empty one, were not looked for. No "
+  .. "range of dates finds them. A search without dates finds them, but it would have to be divided into too many parts."
 
--- DIMSE statuses by which a modality says that there are too many matches: PS3.4 C.4.1.1.4, and 0xFE00 of Orthanc.
-local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
-
--- ---- one C-FIND ----
+-- ---- the state ----
 
 -- What the state of a walk has:
 --    modality, data, query, format    what is asked for: the data without the Query, the query without filters by date and PatientID
@@ -57,105 +56,6 @@ local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
 --    step           what the present part is: "whole", "dates", "empty", "untimed", "undated"; see `advance`
 --    failed         the error that a C-FIND returned
 -- and what core.find_dates says.
-
--- The data of the C-FIND for a slice of a query. options: further ones of find, or nil.
-local function data_of(walk, slice, of, options)
-  local data, query = {}, { StudyDate = walk.by_date and "" or nil, StudyTime = walk.by_date and "" or nil }
-  for name, value in pairs(walk.data) do
-    data[name] = value
-  end
-  for name, value in pairs(options or find_empty.options(slice) or {}) do
-    data[name] = value
-  end
-  for name, value in pairs(of) do
-    query[name] = value
-  end
-  slices.set_filters(slice, query)
-  data.Query = query
-  return data
-end
-
--- Whether the answers were too many for the modality, or for the memory here.
-local function is_too_many(walk, err)
-  if TOO_MANY[err.dimse_status] then
-    walk.refuses = true
-    return true
-  end
-  return err.kind == "limit" and (err.code == "memory" or err.code == "body")
-end
-
--- Keeps what the find says of its answers, but not of the filters that the slice has added.
-local function note(walk, found)
-  find_notes.add(walk.notes, found)
-  for name in pairs(walk.own) do
-    if walk.notes.ignored then
-      walk.notes.ignored[name] = nil
-    end
-    for i = #(walk.notes.unproven or {}), 1, -1 do
-      if walk.notes.unproven[i] == name then
-        table.remove(walk.notes.unproven, i)
-      end
-    end
-  end
-  walk.notes.unproven = walk.notes.unproven and walk.notes.unproven[1] and walk.notes.unproven or nil
-  walk.notes.unreadable = nil
-  walk.warning = native.warning(walk.notes)
-end
-
-local function add_unproven(walk, text, slice, n)
-  table.insert(walk.unproven, text)
-  walk.parts[#walk.parts + 1] = { slice = slice or {}, n = n, text = text }
-end
-
-local function note_unreadable(walk, text, dates, slice)
-  for _, date in ipairs(dates or {}) do
-    add_unproven(walk, ("StudyDate = '%s' (the server cannot read an answer)"):format(date), slices.of_filter(date))
-  end
-  if not dates then
-    add_unproven(walk, text .. " (the server cannot read an answer)", slice)
-  end
-end
-
--- Notes a part of the search that is not proven. n: its number of answers, or nil.
-function find_walk.note_unproven(walk, text, n, slice)
-  local reason = n and ("%d answer%s"):format(n, n == 1 and "" or "s") or "too many answers"
-  add_unproven(walk, ("%s (%s)"):format(text, reason), slice, n)
-end
-
--- One C-FIND for a part of the search, which is called `text`. Returns { answers =, sent = the number of answers that the modality sent at
--- most, kept = at least, ignored = as the result of find has it, unreadable = true when the server cannot read them }, or nil when the
--- modality refuses, as they are too many. slice: that of the text, if any. find takes answers out that contradict a filter, each at least
--- one, or repeat another answer.
--- Throws every other error.
-function find_walk.ask(walk, data, text, slice)
-  local good, found, err = pcall(walk.modality.find, walk.modality, data, walk.format)
-  if not good then -- "limit" is thrown, and so is a cancel
-    found, err = nil, found
-  end
-  walk.failed = good and err or nil
-  walk.finds = walk.finds + 1
-  if not found and native.is_error(err) and is_too_many(walk, err) then
-    return nil
-  elseif not found and native.is_error(err) and err.code == "bad_charset" then
-    note_unreadable(walk, text, err.unreadable, slice)
-    return { answers = {}, sent = 0, kept = 0, unreadable = true }
-  elseif not found then
-    error(err, 0)
-  end
-  local query <close> = found
-  note(walk, found)
-  note_unreadable(walk, text, found.unreadable or {})
-  local kept = #query.answers + (found.repeated or 0)
-  local sent = kept
-  for _, count in pairs(found.ignored or {}) do
-    sent = sent + count
-  end
-  return { answers = query.answers, sent = sent, kept = kept, ignored = found.ignored }
-end
-
-local function ask(walk, slice, of, options)
-  return find_walk.ask(walk, data_of(walk, slice, of, options), slices.text(slice), slice)
-end
 
 -- ---- what answers show ----
 
@@ -195,7 +95,7 @@ end
 --    by_prefix         true: it is only divided by PatientID
 --    has_some          true: it cannot have nothing
 --    leftover, cut     its parts lack some of its answers; it lacks some of those of its parts, or was refused
---    sent              the number of answers that the modality sent, as find_walk.ask returns it
+--    sent              the number of answers that the modality sent, as find_ask.ask returns it
 --    whole             true: its slice has no range of dates, which could be too wide
 --    looked            how often what has no value on the axis was asked for
 --    is_days           true: of the days of a tree, not of a time or a PatientID
@@ -249,7 +149,7 @@ local function emit(walk, node, answer)
 end
 
 local function note_unproven(walk, node)
-  find_walk.note_unproven(walk, slices.text(node.slice), node.n, node.slice)
+  find_ask.note_unproven(walk, slices.text(node.slice), node.n, node.slice)
 end
 
 -- What the answers tell about where to divide. What has no time comes with the beginning of the day.

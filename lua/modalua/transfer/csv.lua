@@ -141,6 +141,18 @@ function Reader:read()
   end
 end
 
+-- Goes behind the line that Excel reads in front of a table, and that only says what divides the fields: sep=;. Returns the divider that
+-- it names; nil without such a line.
+local function skip_sep(self)
+  while #self.text - self.place < 10 and fill(self) do end
+  local divider, at = self.text:match('^"?[sS][eE][pP]=([,;\t])"?()[\r\n]', self.place)
+  if divider then
+    take(self, at)
+    skip_line_end(self)
+  end
+  return divider
+end
+
 -- Returns a reader of a file that is open for reading, or of what has its method `read(n)`. A byte order mark is skipped. nil and a message
 -- for UTF-16.
 function csv.reader(file)
@@ -151,7 +163,7 @@ function csv.reader(file)
   elseif self.text:sub(1, 3) == "\xef\xbb\xbf" then
     self.place = 4
   end
-  self.divider = divider_of(self.text)
+  self.divider = skip_sep(self) or divider_of(self.text)
   self.ends = ("[%s\r\n]"):format(self.divider or "")
   return self
 end

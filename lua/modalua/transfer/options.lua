@@ -255,6 +255,9 @@ function options.read(given)
   elseif given.query and given.items then
     usage "give a query or items, not both"
   end
+  if given.hours == "" then -- a variable of the shell that is not set must not allow all hours
+    usage("%s", select(2, pace.read { hours = "" }))
+  end
   for _, name in ipairs(SETTINGS) do
     plan.settings[name] = given[name]
   end
