@@ -92,7 +92,8 @@ describe("The time until the job of a transfer is first asked for", function()
         return list[at] > 0 and {} or nil
       end }
     end
-    local sender = send.new { client = client, level = "Study", is_local = true, destination = { kind = "peer", peer = { peer = "clinic" } } }
+    local sender = send.new { client = client, level = "Study", is_local = true,
+      destination = { kind = "peer", peer = { peer = "clinic" } } }
     for _ = 1, #list do
       sender:run { { uids = { StudyInstanceUID = "1.2" } } }
     end

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -222,16 +223,12 @@ static bool add_line(buffer *b, const char *text, size_t size)
     return (bar_lines++ == 0 || buffer_add(b, "\n", 1)) && buffer_add(b, text, fitting);
 }
 
-/* Moves the cursor to the beginning of a row without text. The script may have printed a part of a line:
- * as many blanks as a row has columns then end in the next row, and else in the same one. */
-static bool begin_row(buffer *b)
+/* As many blanks as a row has columns end in the next row behind a part of a line, and else in the same
+ * one. */
+void console_begin_row(void)
 {
-    size_t left = terminal_width(STDERR_FILENO);
     fflush(stdout);
-    while (left-- > 0)
-        if (!buffer_add(b, " ", 1))
-            return false;
-    return buffer_add(b, "\r", 1);
+    fprintf(stderr, "%*s\r", (int)terminal_width(STDERR_FILENO), "");
 }
 
 /* Whether the bar that is shown has this text. The text is kept for the next call. */
@@ -254,9 +251,10 @@ void console_bar(void *user, const char *text, size_t size)
     (void)user;
     if (bar_is_held || !isatty(STDERR_FILENO) || is_shown(text, size))
         return;
-    good = bar_lines > 0 || begin_row(&b);
+    if (bar_lines == 0 && __fpending(stdout) > 0) /* the script has not ended its line */
+        console_begin_row();
     bar_removal(removal, sizeof removal);
-    good = good && buffer_add(&b, removal, strlen(removal));
+    good = buffer_add(&b, removal, strlen(removal));
     for (; good && text < end && bar_lines < BAR_LINES_MAX; text = line_end + 1) {
         line_end = memchr(text, '\n', (size_t)(end - text));
         line_end = line_end ? line_end : end;
