@@ -199,6 +199,24 @@ describe("A side that is out of resources", function()
   end)
 end)
 
+describe("A transfer that has failed, where nothing can be compared,", function()
+  -- What becomes of the item: "later", "failed" or "sent".
+  local function outcome(code, status, dimse_status)
+    local err, seen = native.fail("store", "dicom", code, "the exchange failed"), nil
+    err.orthanc_status, err.dimse_status = status, dimse_status
+    assert.are.equal("doubt", (breaker.class_of(err)))
+    local worker = { breaker = breaker.new(native.now), settings = { retries = 3 }, run_n = 1, compares = function() return false end,
+      postpone = function() seen = "later" end, fail = function() seen = "failed" end, sent = function() seen = "sent" end }
+    send_outcome.take(worker, { { id = 1, began = 1 } }, nil, err)
+    return seen
+  end
+
+  it("is not done: it is tried again", function()
+    assert.are.equal("later", outcome("peer_failed", 9))
+    assert.are.equal("failed", outcome("incomplete", nil, 0xB000))
+  end)
+end)
+
 describe("The comparison at the end", function()
   -- Compares three studies of which the source seems to have got more. Of the second one that cannot be told; fault: the source has not
   -- answered. Returns the numbers of those that are confirmed, the notes, and the failures of a side.

@@ -165,6 +165,13 @@ local function on_error(self, group, err)
     recover.begin(self, group)
   elseif #group > 1 then
     split(self, group, err)
+  elseif class == "doubt" and not self:compares() then -- the sender says that it has failed, and its word is all that there is
+    if (err.dimse_status or 0) > 0 then
+      self.breaker:note_item()
+      self:fail(group[1], err)
+    else
+      send_outcome.take_side(self, group, err, err.code == "peer_failed" and "to" or side)
+    end
   elseif class == "doubt" then
     group[1].error = err
     self:sent(group[1])
