@@ -15,8 +15,8 @@ local function names_with(settings, aet)
   return names
 end
 
--- Returns the options of move_resources for the target `to`, and a text that names it; or nil and what is wrong. A name that the server does
--- not know is not used as an AE title: if it is misspelt, the source may know it as another place and send the data there.
+-- Returns the options of move_resources for the target `to`, and a text that names it; or nil and what is wrong. A name that the server
+-- does not know is not used as an AE title: if it is misspelt, the source may know it as another place and send the data there.
 function destination.of(self, to)
   local settings = self:settings()
   if not settings or settings[to] then
