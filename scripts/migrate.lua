@@ -18,7 +18,7 @@ local options = arguments.read {
   { "--from NAME", "the modality that has the studies", optional = true, playground = "pacs" },
   { "--to NAME", "the modality that receives them", optional = true, playground = "archive" },
   { "--hours HOURS", "when to send, such as 19:00-06:00", optional = true },
-  { "--concurrency N", "sends at once", default = 1 },
+  { "--concurrency N", "sends at once, at first 1", optional = true },
   { "--yes", "more than 1 000 studies are right" },
   { "Tag=Value…", "which studies", optional = true, playground = "PatientName=SMITH*" },
 }
@@ -26,11 +26,15 @@ local orthanc = modalua.connect()
 local function modality(name)
   return name and orthanc:modality(name)
 end
+local concurrency = math.tointeger(tonumber(options.concurrency))
+if options.concurrency and not concurrency then
+  arguments.refuse "--concurrency: a whole number is expected"
+end
 arguments.announce(options, "%s, and keep what is done in %s", options.from and ("move from %s to %s"):format(options.from, options.to)
   or "go on", options.ledger)
 
 local settings = { ledger = options.ledger, from = modality(options.from), to = modality(options.to), hours = options.hours,
-  concurrency = options.concurrency, query = next(options.query) and options.query, yes = options.yes, dry_run = options.dry_run,
+  concurrency = concurrency, query = next(options.query) and options.query, yes = options.yes, dry_run = options.dry_run,
   progress = true }
 local function run()
   local summary, err = transfer.run(settings)

@@ -37,11 +37,16 @@ for _, entry in ipairs(assert(orthanc:modality(options.worklist):find_worklist(q
 end
 arguments.announce(options, "move %d priors from %s to %s", #priors, options.from, options.to)
 if priors[1] then
-  local ledger = os.tmpname() .. ".ledger"
+  local name = os.tmpname()
+  local ledger = name .. ".ledger"
   local summary, err = transfer.run { ledger = ledger, from = source, to = target, items = priors, dry_run = options.dry_run, yes = true }
+  io.stderr:write(err and tostring(err) .. "\n" or "")
+  summary = summary or err.summary or os.exit(1)
   for item in transfer.items(ledger) do
     print(item.state, item.patient_id, item.date, item.key, item.message or "")
   end
-  failed = failed + ((summary or err.summary).state == "finished" and 0 or 1)
+  failed = failed + summary.items.failed + summary.items.unknown + (summary.state == "finished" and 0 or 1)
+  os.remove(ledger)
+  os.remove(name)
 end
 os.exit(failed > 0 and 1 or 0)

@@ -38,38 +38,43 @@ for i, rule in ipairs(type(rules) == "table" and rules[1] and rules or arguments
   local _ = rule.to or rule.peer or arguments.refuse(("rule %d has neither `to` nor `peer`"):format(i))
 end
 
--- The server itself compares the study with the filters.
-local function fits(rule, id)
-  local study = orthanc:get("/studies/" .. id)
-  local query = { StudyInstanceUID = study and study.MainDicomTags.StudyInstanceUID or "2.25.0" }
-  for tag, value in pairs(rule.filters or {}) do
-    query[tag] = value
-  end
-  return assert(orthanc:find { Level = "Study", Query = query })[1] == id
-end
-
--- Whether it may help to send again: the way to the destination, or the destination itself, has failed, and not this study.
+-- Whether it may help to ask again: the server, the way to the destination, or the destination has failed, and not this study.
 local function may_pass(err)
   return err.retryable or err.kind == "network" or err.kind == "timeout" or err.kind == "unknown" and err.code ~= "unproven"
     or err.kind == "dicom" and not err.dimse_status
 end
 
-local function store(rule, target, id)
-  local sent, err = target:store(id)
+-- Calls f until it returns something, or an error that does not pass. what: what a failure means.
+local function insist(what, f, ...)
+  local result, err = f(...)
   local pause = 10
-  while not sent and may_pass(err) do
-    io.stderr:write(("%s cannot be sent to %s, next try in %d s: %s\n"):format(id, rule.to or rule.peer, pause, err.message))
+  while not result and may_pass(err) do
+    io.stderr:write(("%s, next try in %d s: %s\n"):format(what, pause, err.message))
     modalua.task.sleep(pause)
     pause = math.min(2 * pause, 600)
-    sent, err = target:store(id)
+    result, err = f(...)
   end
-  return sent, err
+  return result, err
+end
+
+-- The server itself compares the study with the filters. A study that was removed fits no rule.
+local function fits(rule, id)
+  local what = "the rules cannot be compared with " .. id
+  local study, err = insist(what, orthanc.get, orthanc, "/studies/" .. id)
+  if not study then
+    return err.status ~= 404 and error(err, 0)
+  end
+  local query = { StudyInstanceUID = study.MainDicomTags.StudyInstanceUID }
+  for tag, value in pairs(rule.filters or {}) do
+    query[tag] = value
+  end
+  return assert(insist(what, orthanc.find, orthanc, { Level = "Study", Query = query }))[1] == id
 end
 
 -- Sends, and asks for the promise. Returns true; or nil and the error.
 local function send(rule, id)
-  local target = rule.peer and orthanc:peer(rule.peer) or orthanc:modality(rule.to)
-  local done, err = store(rule, target, id)
+  local target, what = rule.peer and orthanc:peer(rule.peer) or orthanc:modality(rule.to), id .. " cannot be sent to "
+  local done, err = insist(what .. (rule.to or rule.peer), target.store, target, id)
   if done and rule.commit then
     done, err = target:storage_commitment(id)
     if done then

@@ -4,9 +4,10 @@
 --   modalua scripts/watch_modalities.lua --rounds 1 --only pacs,archive
 --
 -- A modality that does not answer the C-ECHO gets a C-FIND with one key, which finds nothing: some refuse C-ECHO, or lose one. Only when
--- that fails too is the modality silent. Prints a table after each round, and on standard error a line for each modality that has become
--- silent, or answers again. The file of --metrics is replaced after each round.
--- With --rounds the exit status is 1 when a modality is silent at the end.
+-- that fails too is the modality silent. While the Orthanc server itself does not answer, the modalities are "not asked". Prints a table
+-- after each round, and on standard error a line for each modality, and for the server, that has become silent, or answers again. The file
+-- of --metrics is replaced after each round.
+-- With --rounds the exit status is 1 when a modality does not answer at the end.
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"
 local tables = require "modalua.table"
@@ -43,7 +44,8 @@ end
 -- Asks for a study that does not exist: "2.25.0" is a valid UID, and the UID of no study.
 local NOTHING = { Level = "Study", Query = { StudyInstanceUID = "2.25.0" }, Timeout = options.timeout }
 
--- Returns "answers", "answers C-FIND only" or "silent", the milliseconds of the exchange that succeeded, and the error of the C-ECHO.
+-- Returns "answers", "answers C-FIND only", "silent" or "not asked", the milliseconds of the exchange that succeeded, and the error of the
+-- C-ECHO, or of the server.
 local function look_at(name)
   local modality, start = orthanc:modality(name), task.now()
   local good, err = modality:echo { Timeout = options.timeout }
@@ -52,21 +54,38 @@ local function look_at(name)
   end
   start = task.now()
   local found <close> = modality:find(NOTHING)
+  local failure = not found and select(2, orthanc:system())
+  if failure and (failure.kind == "network" or failure.kind == "timeout") then
+    return "not asked", nil, failure
+  end
   return found and "answers C-FIND only" or "silent", found and (task.now() - start) * 1000, err
 end
 
-local watched = {} -- name -> { state =, since = time of the last change, milliseconds =, message = }
+-- name -> { state =, is_silent = whether it was when it was last asked, since = time of the last change, milliseconds =, message = }
+local watched = {}
+local server = {} -- the Orthanc server, in the same way
+
+-- Notes the state of `one`, and says it when it has changed.
+local function note(one, name, is_silent, message)
+  local since, known = one.since, one.is_silent ~= nil
+  if one.is_silent ~= is_silent then
+    one.is_silent, one.since = is_silent, os.time()
+    if is_silent then
+      io.stderr:write(("%s %s is silent: %s\n"):format(os.date "%F %T", name, message))
+    elseif known then
+      io.stderr:write(("%s %s answers again, after %d s\n"):format(os.date "%F %T", name, one.since - since))
+    end
+  end
+end
 
 local function watch(name)
-  local before = watched[name]
   local state, milliseconds, err = look_at(name)
-  local changed = not before or (before.state == "silent") ~= (state == "silent")
-  watched[name] = { state = state, milliseconds = milliseconds, message = err and err.message,
-    since = changed and os.time() or before.since }
-  if changed and state == "silent" then
-    io.stderr:write(("%s %s is silent: %s\n"):format(os.date "%F %T", name, err.message))
-  elseif changed and before then
-    io.stderr:write(("%s %s answers again, after %d s\n"):format(os.date "%F %T", name, os.time() - before.since))
+  local one = watched[name] or { since = os.time() }
+  one.state, one.milliseconds, one.message = state, milliseconds, err and err.message
+  watched[name] = one
+  note(server, "the Orthanc server", state == "not asked", one.message)
+  if state ~= "not asked" then
+    note(one, name, state == "silent", one.message)
   end
 end
 
@@ -84,8 +103,9 @@ local function print_table()
   print((tables.fitted(COLUMNS, rows):gsub("\n$", "")))
 end
 
+local UP = { silent = 0, answers = 1, ["answers C-FIND only"] = 1 }
 local METRICS = {
-  { "modalua_modality_up", "1 when the modality answers", function(one) return one.state == "silent" and 0 or 1 end },
+  { "modalua_modality_up", "1 when the modality answers", function(one) return UP[one.state] end },
   { "modalua_modality_answer_seconds", "time of the last answer", function(one) return one.milliseconds and one.milliseconds / 1000 end },
   { "modalua_modality_since_timestamp_seconds", "when the modality became silent, or answered again", function(one) return one.since end },
 }
@@ -124,7 +144,7 @@ while true do
   task.sleep(math.max(0, options.every - (task.now() - start)))
 end
 for _, name in ipairs(names) do
-  if watched[name].state == "silent" then
+  if UP[watched[name].state] ~= 1 then
     os.exit(1)
   end
 end

@@ -75,15 +75,11 @@ describe("What completes a command line", function()
     end
   end)
 
-  it("has all verbs, and all options of a verb with those of the command that may follow it", function()
-    local verbs, options = set_of(words { "" }), set_of(words { "find", "-" })
+  it("has all verbs", function()
+    local verbs = set_of(words { "" })
     for name in command.shell "ls lua/modalua/command/verbs".out:gmatch "([%w_]+)%.lua" do
       assert.is_true(verbs[name], name)
     end
-    for name in command.run("find", "--help").out:gmatch "\n   [^\n]-(%-%-[%w-]+)" do
-      assert.is_true(options[name], name)
-    end
-    assert.is_true(options["--url"] and options["--insecure"] and not options["--sandbox"])
   end)
 
   it("has the modalities of the server that the line means, with its credentials in no list of processes", function()
@@ -109,6 +105,66 @@ describe("What completes a command line", function()
     served.write_file(folder .. "/modalua/config.lua", "return nonsense.x")
     assert.are.same({}, words({ "--profile", "" }, environment))
     os.execute(("rm -r '%s'"):format(folder))
+  end)
+end)
+
+-- The options that a text lists, each at the beginning of a line that matches `line`, in alphabetical order, without --help.
+local function options_in(text, line)
+  local list = {}
+  for names in text:gmatch(line) do
+    for name in names:gmatch "%-%-?[%w-]+" do
+      list[#list + 1] = name ~= "-h" and name ~= "--help" and name or nil
+    end
+  end
+  table.sort(list)
+  return list
+end
+
+describe("The options of every verb, and of every command of a verb,", function()
+  local HELP_LINE <const> = "\n +(%-[^\n]*)"
+  local page, everywhere, common -- the manual page; the options that may follow each verb; those that most verbs take
+
+  setup(function()
+    page = command.run "manual".out:gsub("\\%-", "-"):gsub("\\f.", "")
+    everywhere = set_of(words { "version", "-" })
+    everywhere["-u"], everywhere["--help"] = true, true
+    common = set_of(options_in(page:match "\n%.SH VERBS\n(.-)\n%.SS ", "\n%.TP\n(%-[^\n]*)"))
+  end)
+
+  -- Compares the three lists of options of a verb, { "find" }, or of a command, { "transfer", "run" }.
+  local function agree(name)
+    local text = table.concat(name, " ")
+    local help = command.run("help", table.unpack(name)).out:match "\nOptions:(.-)\n\n[^ \n]" or ""
+    local heads = help:gsub("\n" .. (" "):rep(20) .. "[^\n]*", ""):gsub("(\n +%-[^\n]-)  [^\n]*", "%1") -- without what explains them
+    local given = options_in(heads, HELP_LINE)
+    local own, long, candidates = {}, {}, {} -- after "-", the completion has the long names alone
+    local takes_common = set_of(given)["--safe-csv"] -- otherwise --json is an option of its own
+    for _, option in ipairs(given) do
+      own[#own + 1] = not (takes_common and common[option]) and option or nil
+      long[#long + 1] = #option > 2 and option or nil
+    end
+    local line = table.move(name, 1, #name, 1, {})
+    line[#line + 1] = "-"
+    for _, option in ipairs(words(line)) do
+      candidates[#candidates + 1] = not everywhere[option] and option or nil
+    end
+    table.sort(candidates)
+    local section = assert((page .. "\n.SS \n"):match("\n%.SS " .. text .. "\n(.-)\n%.S[SH] "), text)
+    assert.are.same(own, options_in(section, "\n%.TP\n(%-[^\n]*)"), "the manual page, " .. text)
+    assert.are.same(long, candidates, "the completion, " .. text)
+    return #given
+  end
+
+  it("are the same in its help, in the manual page and in the completion", function()
+    local count = 0
+    for verb in command.shell "ls lua/modalua/command/verbs".out:gmatch "([%w_]+)%.lua" do
+      count = count + agree { verb }
+      for name in (command.run("help", verb).out:match "\nCommands:(.-)\n\n" or ""):gmatch "\n   (%l+)" do
+        count = count + agree { verb, name }
+      end
+    end
+    assert.is_true(count > 150)
+    assert.is_true(everywhere["--url"] and everywhere["--insecure"] and not everywhere["--sandbox"])
   end)
 end)
 

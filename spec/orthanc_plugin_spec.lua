@@ -293,9 +293,10 @@ for _, version in ipairs(versions) do
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/failing").message, "routes.lua:5: the route fails")
       contains(server:log_of "routes", "route /failing failed: ")
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/missing").message, "/studies/nope")
-      for _, status in ipairs { 99, 200.5, 401, 600 } do
-        contains(fails({ status = 500 }, client:get("/modalua/routes/routes/status", { x = status })).message, "from 200 to 599")
+      for _, status in ipairs { 99, 200.5, 401, 429, 600 } do
+        contains(fails({ status = 500 }, client:get("/modalua/routes/routes/status", { x = status })).message, "one that Orthanc can send")
       end
+      fails({ status = 510 }, client:get("/modalua/routes/routes/status", { x = 510 }))
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/nan").message, "cannot encode NaN")
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/object").message, "an object is thrown")
       local large = ("x"):rep(2 << 20)
@@ -342,6 +343,9 @@ for _, version in ipairs(versions) do
       assert(server:act("looping", "reload"))
       happens(function() return server:is("looping", "done") end)
       contains(server:log_of "looping", "the new file\n")
+      served.output_of(("rm %s && mkfifo %s"):format(server:path "looping", server:path "looping"))
+      assert.matches("looping.lua: it is not a regular file, and reading it could block %(HTTP 400",
+        fails({ status = 400 }, server:act("looping", "reload")).message)
       fails({ status = 404 }, server:act("nobody", "stop"))
       fails({ status = 405 }, client:get "/modalua/scripts/looping/stop")
       contains(client:get "/modalua/app", "<title>modalua: scripts of this server</title>")
@@ -434,6 +438,7 @@ print "decides"
     local server <close> = plugin.start(version, { scripts = {
       looping = "print 'begins' while true do end",
       stubborn = { source = "print 'begins' while true do pcall(function() while true do end end) end", Grace = 0.2 },
+      matching = "print 'begins' pcall(string.find, ('a'):rep(40), ('a?'):rep(40) .. ('a'):rep(40))",
       sleeping = "print 'begins' require 'modalua.task'.sleep(1000)",
       following = "print 'begins' for _ in require 'modalua'.connect():changes { follow = true } do end",
       finding = "print 'begins' local mute = require 'modalua'.connect():modality 'mute'\n"
@@ -447,12 +452,13 @@ print "decides"
       extra = { DicomScuTimeout = 1, DicomScuPreferredTransferSyntax = "1.2.840.10008.1.2" } })
     mute:signal "STOP"
     assert(server.client:post("/tools/create-dicom", { Tags = { PatientID = "A", SOPClassUID = "1.2.840.10008.5.1.4.1.1.7" } }))
-    for name in pairs { storing = 1, looping = 1, stubborn = 1, sleeping = 1, following = 1, finding = 1, routing = 1, failing = 1 } do
+    local lasting <const> = { "storing", "looping", "matching", "stubborn", "sleeping", "following", "finding", "routing" }
+    for _, name in ipairs { "failing", table.unpack(lasting) } do
       happens(function() return server:log_of(name):find "begins" end)
     end
     fails({ status = 504 }, server.client:get "/modalua/routes/routing/late")
     server:stop()
-    for _, name in ipairs { "storing", "looping", "stubborn", "sleeping", "following", "finding", "routing" } do
+    for _, name in ipairs(lasting) do
       assert.are.equal(1, server:count_logged(("script %s: ended, as the server stops"):format(name)), name)
     end
     assert.are.equal(1, server:count_logged "Orthanc has stopped")

@@ -234,4 +234,19 @@ describe("The parts", function()
       end
     end
   end)
+
+  local module = os.getenv "MODALUA_MODULES" -- not under a sanitizer, whose runtime cannot be loaded into stock Lua
+
+  if module then
+    it("keep their globals in stock Lua, where a script has replaced its own", function()
+      local script = command.file [[
+        local modalua, write = require "modalua", io.write
+        type, pairs, ipairs, table, string, tostring, assert = "CT", nil, 1, 2, 3, 4, 5
+        local answers, err = modalua.connect "http://127.0.0.1:1":modality "x":configure { AET = "A", Host = "h", Port = 1, create = true }
+        write(err.kind, " ", modalua.is_error(answers) and 1 or 0)]]
+      local result = command.shell(('LUA_CPATH="%s/?.so;;" lua5.4 %s'):format(module, script))
+      os.remove(script)
+      assert.are.same({ "", "network 0" }, { result.err, result.out })
+    end)
+  end
 end)

@@ -150,6 +150,17 @@ describe("progress", function()
         modalua.bar { op = "x", over = true }]]))
     end)
 
+    it("begins in a row of its own, behind a part of a line, and is drawn again only when it has changed", function()
+      local out = terminal [[
+        local modalua = require "modalua"
+        io.write "part"
+        for _, done in ipairs { 1, 1, 2, 2 } do
+          modalua.bar { op = "x", state = "Running", seconds = 0, done = done, total = 2 }
+        end]]
+      assert.matches("^part" .. (" "):rep(60) .. "\rx  ", out)
+      assert.are.same({ 1, 1 }, { (select(2, out:gsub("1 of 2", ""))), (select(2, out:gsub("2 of 2", ""))) })
+    end)
+
     it("is cut at the last column but one, where a Japanese character takes two columns", function()
       assert.matches("^" .. ("検"):rep(29) .. "\r\27%[K$", terminal([[
         local modalua = require "modalua"

@@ -544,6 +544,22 @@ describe("Completion", function()
     offers("prompt_pacs.client:uplo", 4, "upload")
   end)
 
+  it("offers the identifiers of jobs and queries that the session has seen", function()
+    local JOB <const>, QUERY <const> = "01234567-aaaa-bbbb-cccc-000000000001", "01234567-aaaa-bbbb-cccc-000000000002"
+    rawset(_G, "prompt_client_ids", { { ID = JOB, State = "Success", Type = "X" }, { ID = "98-7", Path = "/studies/98-7" } })
+    offers('prompt_client:job "01', 2, JOB .. '"')
+    offers('prompt_client:query("', 0)
+    rawset(_G, "prompt_client_ids", { ID = JOB, Path = "/jobs/" .. JOB })
+    offers('prompt_client:job("', 0, JOB .. '"')
+    rawset(_G, "prompt_client_ids", prompt_client:query(QUERY)) -- luacheck: ignore
+    offers('prompt_client:query("', 0, QUERY .. '"')
+    offers('prompt_pacs:get_query_answers("', 0, QUERY .. '"')
+    offers('prompt_client:job("', 0)
+    rawset(_G, "prompt_client_ids", { JOB, QUERY, "1.2.3" })
+    offers('prompt_client:job("', 0, JOB .. '"', QUERY .. '"')
+    rawset(_G, "prompt_client_ids", nil)
+  end)
+
   it("offers the names of files", function()
     local folder = command.shell("mktemp -d").out:gsub("\n", "")
     command.shell(("cd %s && touch one.dcm one.lua .hidden && mkdir ones && touch ones/two.dcm 'a\"b'"):format(folder))
@@ -774,7 +790,6 @@ for _, version in ipairs(versions) do
 
     it("shows answers as a table in 60 columns, aligns Japanese names, and completes names of modalities", function()
       local out = terminal.session(options(60), {
-        { "orthanc:system()\r", "ApiVersion" },
         { 'pacs = orthanc:modality "p\t\r', 'orthanc:modality "pacs"\n' },
         { 'pacs:find{Level="Study",Query={PatientName="Yamada*"}}\r', " answer" },
       })

@@ -4,6 +4,7 @@ local command = require "spec.support.command"
 local dcmtk = require "spec.support.dcmtk"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
+local faultd = require "spec.support.faultd"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local served = require "spec.support.served"
@@ -63,8 +64,10 @@ for _, version in ipairs(versions.few) do
       served.output_of("exec rm -rf " .. served.quoted { directory })
     end)
 
+    local url -- the server of the scripts, when it is not LOCAL
+
     local function line_of(script, ...)
-      return ("MODALUA_URL=%s exec \"$M\" %s"):format(servers.LOCAL.url, command.quote("scripts/" .. script, ...))
+      return ("MODALUA_URL=%s exec \"$M\" %s"):format(url or servers.LOCAL.url, command.quote("scripts/" .. script, ...))
     end
 
     local function run(script, ...)
@@ -179,6 +182,23 @@ for _, version in ipairs(versions.few) do
         assert.are.same({ "1.3.4" }, uids_of(target))
       end)
 
+      it("waits for the server that is away when a study is compared with the rules", function()
+        served.write_file(directory .. "/rules.lua", 'return { { to = "archive", filters = { PatientID = "R6" } } }')
+        served.write_file(place, "4")
+        local id = "0123abcd-0123abcd-0123abcd-0123abcd-0123abcd"
+        local change = { Seq = 5, ChangeType = "StableStudy", ID = id, Path = "/studies/" .. id, ResourceType = "Study",
+          Date = "20260102T030405" }
+        local faulty <close> = faultd.start { -- luacheck: ignore
+          { path = "/changes", to = faultd.route("/status", { code = 200,
+            body = modalua.json.encode { Changes = modalua.json.array { change }, Done = true, Last = 5 } }) },
+          { path = "/studies/" .. id, to = faultd.route "/drop" } }
+        url = faulty.url
+        finally(function() url = nil end)
+        watched({ { text = ("the rules cannot be compared with %s, next try in 10 s: "):format(id) } }, "route_stable_studies.lua",
+          "--rules", directory .. "/rules.lua", "--place", place)
+        assert.are.equal("4", served.read_file(place))
+      end)
+
       it("keeps a list of what cannot be sent, and goes on", function()
         local rules = 'return { { to = "nosuch" }, { to = "archive" } }'
         assert.are.equal(0, route(rules, "--once").status)
@@ -241,6 +261,17 @@ for _, version in ipairs(versions.few) do
         }, "watch_modalities.lua", "--every", "0.1", "--only", "later")
         assert.are.equal(1, select(2, out:gsub(" later is silent: ", "")))
         contains(out, "later  ARCHIVE  silent ")
+      end)
+
+      it("says that the server does not answer, and blames no modality for it", function()
+        local again = servers.LOCAL
+        local out = watched({
+          { text = "archive  ARCHIVE  answers" },
+          { first = function() again:stop() end, text = " the Orthanc server is silent: " },
+          { first = function() again:start_again() end, text = " the Orthanc server answers again, after " },
+        }, "watch_modalities.lua", "--every", "0.1", "--only", "archive,pacs")
+        assert.are.equal(1, select(2, out:gsub(" is silent: ", "")))
+        contains(out, "archive  ARCHIVE  not asked ")
       end)
 
       it("fails when a modality is silent at the end", function()

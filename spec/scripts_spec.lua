@@ -5,6 +5,7 @@ local dcmtk = require "spec.support.dcmtk"
 local expect = require "spec.support.expect"
 local playground = require "spec.support.playground"
 local served = require "spec.support.served"
+local transfer = require "modalua.transfer"
 local worklists = require "spec.support.worklists"
 
 local contains = expect.contains
@@ -14,7 +15,7 @@ local RECIPES = { "echo_all", "find_studies", "pull_cohort", "nightly_prefetch",
   "worklist_table", "compare_archives", "anonymise_and_send", "upload_folder", "export_zip", "watch_jobs" }
 local OTHERS = { "first_steps", "find_and_move", "migrate", "watch_modalities" }
 local LEAST_LINES, MOST_LINES = 15, 40
-local LONGER = { route_stable_studies = 94 }
+local LONGER = { prefetch_priors = 44, route_stable_studies = 98 }
 
 local function lines_of(text)
   local lines = {}
@@ -357,6 +358,7 @@ describe("With the servers of a user,", function()
       local result = run("migrate", table.unpack(given))
       assert.are.same({ 0, "3 studies found: 3 moved, 0 were there, 0 failed, 0 unknown\n" }, { result.status, result.out }, result.err)
     end
+    assert.are.equal(2, transfer.status(ledger).settings.concurrency)
     contains(served.read_file(ledger .. ".html"), "<html")
     assert.are.equal(4, #lines_of(served.read_file(ledger .. ".csv")))
   end)

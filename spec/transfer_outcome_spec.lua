@@ -4,6 +4,7 @@ local json = require "modalua.json"
 local part = require "spec.support.part"
 local confirm, recover, send_items = part "transfer.confirm", part "transfer.recover", part "transfer.send_items"
 local breaker, native, send_outcome = part "transfer.breaker", part "core.native", part "transfer.send_outcome"
+local send = part "transfer.send"
 
 local STUDY <const> = "0123abcd-0123abcd-0123abcd-0123abcd-0123abcd"
 
@@ -67,6 +68,49 @@ describe("A transfer that was interrupted, where nothing can be compared,", func
       assert.are.equal("done", outcome({ kind = "peer", peer = client:peer "clinic" },
         { peers = {}, type = "OrthancPeerStore", content = { Peer = peer } }))
     end
+  end)
+end)
+
+describe("The time until the job of a transfer is first asked for", function()
+  local set_usual, set_latest, now = native.set_usual, native.set_latest, native.now
+
+  teardown(function()
+    native.set_usual, native.set_latest, native.now = set_usual, set_latest, now
+  end)
+
+  -- The times that are set by transfers that need so many seconds.
+  local function times(list)
+    local set, clock, at = {}, 0, 0
+    function native.set_usual(_, seconds) set[#set + 1] = seconds end
+    function native.set_latest() end
+    function native.now() return clock end
+    local client = client_of {}
+    function client.peer()
+      return { store = function()
+        at = at + 1
+        clock = clock + list[at]
+        return list[at] > 0 and {} or nil
+      end }
+    end
+    local sender = send.new { client = client, level = "Study", is_local = true,
+      destination = { kind = "peer", peer = { peer = "clinic" } } }
+    for _ = 1, #list do
+      sender:run { { uids = { StudyInstanceUID = "1.2" } } }
+    end
+    return set
+  end
+
+  it("is a part of what the shortest of the last eight needed", function()
+    local set = times { 8 / 64, 8 / 64, 8 / 64, 5 / 64, 8 / 64, 8 / 64, 8 / 64, 7.5 / 64, 8 / 64, 8 / 64, 8 / 64, 8 / 64 }
+    assert.are.same({ 0.0625, 0.0625, 0.0625, 0.0625, 0.09375 }, set)
+  end)
+
+  it("is never long, since the next item may be small", function()
+    assert.are.same({ 0.1 }, times { 60, 60, 60, 60, 60, 60, 60, 60 })
+  end)
+
+  it("is not learned from what failed", function()
+    assert.are.same({}, times { 1, 1, 1, 0, 1, 1, 1, 1 })
   end)
 end)
 

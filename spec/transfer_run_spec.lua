@@ -2,6 +2,7 @@
 local expect = require "spec.support.expect"
 local modalua = require "modalua"
 local part = require "spec.support.part"
+local native = part "core.native"
 local pace = part "transfer.pace"
 local points = part "transfer.points"
 local task = require "modalua.task"
@@ -62,6 +63,14 @@ for i, version in ipairs(versions) do
       assert.are.equal(STUDIES, world:resources_sent())
       assert.is_true(transfer.check(world.ledger).ok)
       assert.is_true(world.us:count_logged "/query\n" - before <= 25)
+    end)
+
+    once("does not ask for a job before the time that such jobs need", function()
+      local pacs = world.source.client:modality "pacs"
+      native.set_usual(pacs, 0.4)
+      local began = task.now()
+      assert(pacs:move_resources("Study", { { StudyInstanceUID = "1.2.7" } }, { to = "archive", verify = false }))
+      assert.is_true(task.now() - began >= 0.4)
     end)
 
     it("does not send what the destination has", function()

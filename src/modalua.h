@@ -69,10 +69,8 @@
  * reach no files, no processes and no other servers. A limit ends a script
  * within 0.1 s, or when the C function returns that the script is in. A pcall cannot catch that;
  * <close> variables have 0.05 s. (With the debug library, which a sandbox does not have, a script
- * can escape it.) json.encode, modalua_get_global, string.rep and the functions of `table` are ended
- * inside a call. No limit can end these, each one instruction of Lua:
- *   - string.find, match, gmatch and gsub with a pattern that backtracks
- *     (("a"):rep(30):find(("a?"):rep(30) .. ("a"):rep(30)));
+ * can escape it.) json.encode, modalua_get_global, string.rep, the functions with patterns and those of
+ * `table` are ended inside a call. No limit can end these, each one instruction of Lua:
  *   - a call of a value whose __call is a table with a __call, in a chain of thousands;
  *   - a step of the garbage collector over thousands of tables with weak keys, each of which is
  *     reached through another one;

@@ -19,7 +19,7 @@ trap 'exit 1' HUP INT TERM
 debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$root.log" 2>&1 || { tail "$root.log" >&2; exit 1; }
 chmod 755 "$root" # mktemp makes it for its owner alone; in the root folder there are other users, too
 # Of a frozen mirror the release files are past their date.
-printf 'Acquire::Check-Valid-Until "false";\nAcquire::Check-Date "false";\nAcquire::Retries "3";\n' >"$root/etc/apt/apt.conf.d/99trial"
+printf 'Acquire::Check-Valid-Until "false";\nAcquire::Check-Date "false";\nAcquire::Retries "3";\nDpkg::Use-Pty "false";\n' >"$root/etc/apt/apt.conf.d/99trial"
 echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/99trial" # dpkg does not wait for the disk: the root folder is thrown away
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" # no package starts a service
 chmod 755 "$root/usr/sbin/policy-rc.d"

@@ -151,6 +151,7 @@ grep -q "^pacs has 3 studies of a chest" /tmp/log || { cat /tmp/log; fail "scrip
 echo "== cmake --install, after scripts/demo.sh"
 quietly cmake --install build/release
 quietly ldconfig
+hash -r # the shell forgets where the command was
 prints /usr/local/bin/modalua command -v modalua
 prints "modalua $version" modalua -v
 prints "$version" lua5.4 -e 'print(require "modalua".version)'

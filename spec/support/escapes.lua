@@ -115,7 +115,12 @@ local escapes = {
   { "the debug library", "debug.sethook() while true do end", refused = "attempt to index a nil value %(global 'debug'%)" },
   { "bytecode", "assert(load('\\27Lua', 'x', 'b'))()", refused = "attempt to load a binary chunk" },
   { "os.exit", "os.exit(0)", refused = "attempt to call a nil value %(field 'exit'%)" },
-  { "a pattern that backtracks", "('a'):rep(30):find(('a?'):rep(30) .. ('a'):rep(30))", deaf = true },
+  { "a pattern that backtracks", "('a'):rep(40):find(('a?'):rep(40) .. ('a'):rep(40))" },
+  { "a pattern that backtracks in gsub", "('a'):rep(40):gsub(('a?'):rep(40) .. ('a'):rep(40), '')" },
+  { "a pattern that backtracks in gmatch", "for _ in ('a'):rep(40):gmatch(('a?'):rep(40) .. ('a'):rep(40)) do end" },
+  { "a pattern with a long set", "('x'):rep(1000000):match('[' .. ('y'):rep(1000000) .. ']')" },
+  { "a word that is nearly found everywhere", "('a'):rep(9000000):find(('a'):rep(4000000) .. 'b', 1, true)" },
+  { "a chain of __call", "local t = print for _ = 1, 100000 do t = setmetatable({}, { __call = t }) end t()", deaf = true },
   { "a sort with a slow comparator of C", [[
     local s, t = ("x"):rep(3000) .. "[y]", {}
     for i = 1, 1000 do t[i] = s end

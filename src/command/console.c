@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,8 @@ enum { BAR_LINES_MAX = 8, BAR_REMOVAL_MAX = 64 };
 static size_t bar_columns[BAR_LINES_MAX]; /* the widths of the lines of the bar */
 static size_t bar_lines;                  /* how many it has; 0 = none is shown */
 static bool bar_is_held;
+static buffer bar_text;  /* the text of the bar that was drawn last */
+static size_t bar_width; /* the columns that the terminal had then; 0 = the text is not known */
 static int
     output_error; /* why writing to standard output failed for the first time; 0 = it has not */
 static buffer *collected; /* takes the place of standard output; NULL = it does not */
@@ -133,6 +136,8 @@ void console_print(const char *text, size_t size)
 int console_close(void)
 {
     bool lost = ferror(stdout) != 0;
+    free(bar_text.data);
+    bar_text = (buffer){ 0 };
     /* After an io.write of the script, its errno is gone: a full device says it again. */
     if (lost && output_error == 0 && write(STDOUT_FILENO, "", 0) < 0)
         output_error = errno;
@@ -218,7 +223,25 @@ static bool add_line(buffer *b, const char *text, size_t size)
     return (bar_lines++ == 0 || buffer_add(b, "\n", 1)) && buffer_add(b, text, fitting);
 }
 
-/* It is written at once, so that it does not flicker. */
+/* As many blanks as a row has columns end in the next row behind a part of a line, and else in the same
+ * one. */
+void console_begin_row(void)
+{
+    fflush(stdout);
+    fprintf(stderr, "%*s\r", (int)terminal_width(STDERR_FILENO), "");
+}
+
+/* Whether the bar that is shown has this text. The text is kept for the next call. */
+static bool is_shown(const char *text, size_t size)
+{
+    bool same = bar_lines > 0 && size == bar_text.size && memcmp(text, bar_text.data, size) == 0 &&
+                bar_width == terminal_width(STDERR_FILENO);
+    bar_text.size = 0;
+    bar_width = buffer_add(&bar_text, text, size) ? terminal_width(STDERR_FILENO) : 0;
+    return same;
+}
+
+/* It is written at once, and only when it has changed, so that it does not flicker. */
 void console_bar(void *user, const char *text, size_t size)
 {
     const char *end = text + size, *line_end;
@@ -226,8 +249,10 @@ void console_bar(void *user, const char *text, size_t size)
     buffer b = { 0 };
     bool good;
     (void)user;
-    if (bar_is_held || !isatty(STDERR_FILENO))
+    if (bar_is_held || !isatty(STDERR_FILENO) || is_shown(text, size))
         return;
+    if (bar_lines == 0 && __fpending(stdout) > 0) /* the script has not ended its line */
+        console_begin_row();
     bar_removal(removal, sizeof removal);
     good = buffer_add(&b, removal, strlen(removal));
     for (; good && text < end && bar_lines < BAR_LINES_MAX; text = line_end + 1) {

@@ -312,11 +312,12 @@ static int run_command(command_options *o, int argc, char **argv)
 /* ---- verbs, and the playground ---- */
 
 static const char playground_help[] =
-    "usage: modalua [options] playground [script [args] | verb [args]]\n"
+    "usage: modalua [options] playground [-i] [script [args] | verb [args]]\n"
     "Starts three Orthanc servers in a temporary folder, and runs the script or the verb with "
     "them; "
     "without one, standard input,\n"
-    "interactively if that is a terminal. Removes the servers afterwards. No other program can use "
+    "interactively if that is a terminal. -i: a prompt afterwards. Removes the servers afterwards. "
+    "No other program can use "
     "them.\n"
     "  local    the server of modalua.connect(); AE title MODALUA\n"
     "  pacs     a modality that local knows, with sample studies; AE title PACS\n"
@@ -370,6 +371,10 @@ static int dispatch_playground(command_options *o, int argc, char **argv)
     if (word && (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)) {
         fputs(playground_help, stdout);
         return EXIT_SUCCESS;
+    }
+    if (word && strcmp(word, "-i") == 0) {
+        o->interactive = true;
+        word = argv[++o->word];
     }
     if (word && strcmp(word, "--") == 0)
         o->word++;

@@ -517,6 +517,8 @@ static int begin_session(session *s)
         console_show_wrapped(stdout, greeting, strlen(greeting));
     free(greeting);
     print_error(s, status);
+    if (status == MODALUA_OK && s->editor)
+        call_lua(s, "modalua.evaluate.learn", NULL); /* completion can do without */
     if (status == MODALUA_OK && s->environment)
         status = run_start_file(s);
     return status;

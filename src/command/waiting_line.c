@@ -44,20 +44,31 @@ static void draw(const modalua_runtime *rt, double seconds)
     console_bar(NULL, text, size);
 }
 
-/* Moves the cursor to the beginning of a row without text. The script may have printed a part of a line:
- * as many blanks as a row has columns then end in the next row, and else in the same one. */
-static void begin_row(void)
-{
-    fprintf(stderr, "%*s\r", (int)terminal_width(STDERR_FILENO), "");
-}
-
 /* Waits until the run can go on. False: it cannot yet, but a short time is over. */
 static bool wait_for_run(modalua_runtime *rt)
 {
     struct pollfd fds[DESCRIPTORS_MAX];
     int timeout, count = modalua_fds(rt, fds, DESCRIPTORS_MAX, &timeout);
     bool is_due = timeout >= 0 && timeout <= STEP_MS;
-    return count < 0 || poll(fds, (nfds_t)count, is_due ? timeout : STEP_MS) != 0 || is_due;
+    return count < 0 || poll(fds, (nfds_t)count, is_due ? timeout : STEP_MS) > 0 || is_due;
+}
+
+/* Continues the run, and draws the line again. The terminal shows both at once, where it knows these
+ * sequences, so that the line does not flicker when a run has many short steps. */
+static int step_without_line(modalua_runtime *rt, waiting_line *w)
+{
+    int status;
+    fputs("\033[?2026h", stderr);
+    console_clear();
+    w->shown = false;
+    status = modalua_step(rt, 0);
+    if (status == MODALUA_WORKING && !console_has_bar()) {
+        console_begin_row();
+        draw(rt, clock_now() - w->begun);
+        w->shown = true;
+    }
+    fputs("\033[?2026l", stderr);
+    return status;
 }
 
 int waiting_line_step(modalua_runtime *rt, waiting_line *w)
@@ -68,12 +79,10 @@ int waiting_line_step(modalua_runtime *rt, waiting_line *w)
     if (!w->on || now < w->next)
         return modalua_step(rt, STEP_MS);
     if (!w->shown)
-        begin_row();
+        console_begin_row();
     draw(rt, now - w->begun);
     w->shown = true;
     if (!wait_for_run(rt))
         return MODALUA_WORKING;
-    console_clear();
-    w->shown = false;
-    return modalua_step(rt, 0);
+    return step_without_line(rt, w);
 }

@@ -7,6 +7,7 @@
 
 #include "binding/interrupt.h"
 #include "embed/library.h"
+#include "embed/patterns.h"
 #include "engine/stop.h"
 
 /* ---- table.insert, remove, move, concat ----
@@ -304,6 +305,7 @@ void long_calls_open(lua_State *L)
     static const luaL_Reg string[] = { { "rep", l_rep }, { NULL, NULL } };
     library_replace(L, "table", table);
     library_replace(L, "string", string);
+    patterns_open(L);
     library_wrap(L, "table", "sort", l_sort, 0);
     if (stop_loop(L)->interruptible)
         check_clock_after_calls(L);

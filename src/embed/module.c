@@ -32,7 +32,8 @@ static int loop_gc(lua_State *L)
 }
 
 /* Makes the loop of a state that the host owns: a userdata that the registry keeps until the state
- * is closed. Nothing else of the state is changed. [-0, +0, v] */
+ * is closed, and the globals of the parts, which a script cannot replace. Nothing else of the state is
+ * changed. [-0, +0, v] */
 static loop *add_loop(lua_State *L)
 {
     loop *lp = lua_newuserdatauv(L, sizeof *lp, 0);
@@ -44,6 +45,7 @@ static loop *add_loop(lua_State *L)
     if (!loop_init(lp, NULL))
         luaL_error(L, "modalua: the process has no free file descriptor");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
+    parts_copy_globals(L);
     return lp;
 }
 

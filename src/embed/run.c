@@ -64,9 +64,7 @@ static int start_file_p(lua_State *L)
 {
     protected_call *c = lua_touserdata(L, 1);
     if (!c->may_block && can_block(c->name)) {
-        lua_pushfstring(L,
-                        "cannot read %s: it is not a regular file, and reading it could block (use "
-                        "modalua_run_file)",
+        lua_pushfstring(L, "cannot read %s: it is not a regular file, and reading it could block",
                         c->name ? c->name : "stdin");
         return begin_run(L, c, LUA_ERRFILE);
     }

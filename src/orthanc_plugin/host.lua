@@ -41,21 +41,34 @@ local function is_error(value)
   return value ~= nil and (type(value) ~= "table" or getmetatable(value) ~= nil or value.kind ~= nil)
 end
 
+-- Orthanc sends these; for any other one it ends the connection without an answer. It sends 301, 401 and 405 in its own ways alone.
+local STATUSES <const> = { { 200, 208 }, { 226, 226 }, { 300, 300 }, { 302, 305 }, { 307, 307 }, { 400, 400 }, { 402, 404 }, { 406, 417 },
+  { 422, 424 }, { 426, 426 }, { 500, 507 }, { 509, 510 } }
+
+local function can_be_sent(status)
+  for _, range in ipairs(STATUSES) do
+    if math.type(status) and math.tointeger(status) and status >= range[1] and status <= range[2] then
+      return true
+    end
+  end
+end
+
 -- Throws when the options of an answer are not right. Returns the status and the type; nil = none is given.
 local function read_options(options)
-  local status = options.status == nil and 200 or math.type(options.status) and math.tointeger(options.status)
-  if not status or status < 200 or status > 599 or status == 301 or status == 401 or status == 405 then
-    error("the status of an answer must be a whole number from 200 to 599, and not 301, 401 or 405", 0)
+  local status = options.status == nil and 200 or options.status
+  if not can_be_sent(status) then
+    error("the status of an answer must be one that Orthanc can send: 200 to 208, 226, 300, 302 to 305, 307, 400, 402 to 404, 406 to 417, "
+      .. "422 to 424, 426, 500 to 507, 509 or 510", 0)
   elseif options.type ~= nil and (type(options.type) ~= "string" or options.type:find "%c") then
     error("the type of an answer must be a text such as 'text/html'", 0)
   end
-  return status, options.type
+  return math.tointeger(status), options.type
 end
 
 -- A value as JSON. Throws when it cannot be JSON.
 local function encode(value)
-  local text, err = json.encode(value)
-  return text or error(err.message, 0)
+  local good, text, err = pcall(json.encode, value)
+  return good and text or error(good and err.message or tostring(text), 0)
 end
 
 -- The answer of a route: the function returns a text or a value for JSON, and perhaps a table with status and type; or nil and an error.

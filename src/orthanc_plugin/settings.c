@@ -139,7 +139,8 @@ static void on_fault(void *user, const char *arguments, modalua_reply *reply)
     (void)arguments;
     text_format(&t, "modalua: in the configuration: ");
     text_add_line(&t, what);
-    text_format(&t, "%s", script[0] ? ". This script is not started" : "");
+    if (script[0])
+        text_format(&t, "%s This script is not started", what[strlen(what) - 1] == '?' ? "" : ".");
     OrthancPluginLogError(r->context, t.failed ? "modalua: not enough memory" : t.data);
     text_free(&t);
     r->s->faults++;

@@ -6,6 +6,7 @@ local require = ...
 local levels = require "core.levels"
 local matching = require "core.matching"
 local native = require "core.native"
+local requests = require "core.requests"
 local steps = require "core.native_steps"
 
 local holdings = {}
@@ -15,6 +16,7 @@ local COUNT = { Study = "NumberOfStudyRelatedInstances", Series = "NumberOfSerie
 local CHILD_LEVEL = { Patient = "Study", Study = "Series", Series = "Instance", Instance = "Instance" }
 local ROUTES = { Patient = "patients", Study = "studies", Series = "series" }
 local UIDS_PER_LIST = 50
+local SINGLES_AT_ONCE = 2 -- many PACSs accept only a few associations
 local COUNTS_LOCALLY = "1.11.0" -- from here on /tools/find knows RequestedTags
 
 -- ---- places ----
@@ -204,7 +206,7 @@ local function shorter(place, n, is_refused, asked)
   return asked > UIDS_PER_LIST and UIDS_PER_LIST or nil -- a place that knows lists may not know such long ones
 end
 
-local count_parts
+local count_parts, count_each
 
 -- Asks for UIDs of one parent as a list, and in shorter ones where that list shows nothing. Returns true, or nil and the reason.
 local function count_list(place, clock, level, parent, uids, numbers)
@@ -215,11 +217,26 @@ local function count_list(place, clock, level, parent, uids, numbers)
   local size = shorter(place, #left, refused, #uids)
   if not size then
     return true
+  elseif size == 1 and not refused then
+    return count_each(place, clock, level, parent, left, numbers)
   end
   local done, err = count_parts(place, clock, level, parent, left, size, numbers)
   if done and refused then
     place.longest = math.min(place.longest or size, size)
   end
+  return done, err
+end
+
+-- Asks one by one for UIDs that a list has not shown, until another task sees that the place knows lists. Returns true, or nil and the
+-- reason.
+function count_each(place, clock, level, parent, uids, numbers)
+  local done, err = true, nil
+  requests.each(#uids, SINGLES_AT_ONCE, function(i)
+    if done and not place.knows_lists then
+      done, err = count_list(place, clock, level, parent, { uids[i] }, numbers)
+    end
+    return done and not place.knows_lists
+  end)
   return done, err
 end
 

@@ -1,6 +1,7 @@
 -- core.local_find: client:find, a search in what this Orthanc itself holds.
 local require = ...
 local json = require "modalua.json"
+local local_parts = require "core.local_parts"
 local native = require "core.native"
 local steps = require "core.native_steps"
 
@@ -21,6 +22,10 @@ local function part(search, list)
   return native.with_notes(chosen, search.notes)
 end
 
+local function gives_tables(body)
+  return body.Expand or body.ResponseContent ~= nil
+end
+
 -- The tags that a resource shows, as those of an answer of a modality.
 local function tags_of(resource)
   local tags = { resource = resource }
@@ -36,6 +41,9 @@ end
 -- is open at its start. Its index needs no proof, so tags that it does not show do not count.
 local function without_contradictions(search, list)
   local rows, kept, notes = {}, json.array {}, {}
+  if not gives_tables(search.body) then
+    return list
+  end
   for i, resource in ipairs(list) do
     rows[i] = tags_of(resource)
   end
@@ -59,11 +67,39 @@ local function ask_server(search, body, expand)
   return steps.request(search.operation, "POST", ROUTE, "local", body, expand and RESOURCES or IDENTIFIERS)
 end
 
+local UNKNOWN_TAG = 27 -- OrthancStatus
+
+-- The server names the tag that it does not know in some versions only.
+local function explain(err, query)
+  if err.orthanc_status ~= UNKNOWN_TAG then
+    return err
+  end
+  local names = {}
+  for key in pairs(query) do
+    if not native.tag(key) then
+      names[#names + 1] = key
+    end
+  end
+  err.code = "unknown_tag"
+  err.message = ("%s (%s; names are case-sensitive, and those of the server's DICOM dictionary; gggg,eeee always works)"):format(
+    err.message, names[1] and native.text_shown(table.concat(names, ", ")) or "see RequestedTags")
+  return err
+end
+
+-- One search with a body. What it finds may contradict filters.
+local function ask_for(search, body)
+  local list, err = ask_server(search, body, gives_tables(body))
+  if list == nil then
+    return nil, explain(err, body.Query)
+  end
+  return gives_tables(body) and steps.drop_nulls(list) or list
+end
+
 -- ---- lists that the server cuts ----
 
 -- LimitFindResults and LimitFindInstances cut what the database gives, before the filters that the database does not know are looked at: so
--- a cut list may even be an empty one, and no version says that it is cut. Before 1.12.5 there is no way around the limits; but when the
--- last of all resources can be had, no limit is below their number.
+-- a cut list may even be an empty one, and no version says that it is cut. When the last of all resources can be had, no limit is below
+-- their number. Else, before 1.12.5, the search is made in parts (core.local_parts).
 
 local COUNTS = { Patient = "CountPatients", Study = "CountStudies", Series = "CountSeries", Instance = "CountInstances" }
 local COUNTS_MAX = 5
@@ -93,7 +129,31 @@ local function fail_cut(search, held, list)
   return nil, err
 end
 
--- The list's part, when it is shown that the server's limits cut nothing.
+-- The whole list, found in parts. `list` is what the server gave of it.
+local function find_in_parts(search, held, list)
+  local given, err = ask_server(search, { Level = search.counted, Query = {} }, false)
+  if not given then
+    return nil, err
+  end
+  local function ask(query)
+    local body = {}
+    for name, value in pairs(search.body) do
+      body[name] = value
+    end
+    body.Query, body.Limit = query, nil
+    return ask_for(search, body)
+  end
+  local all, failure = local_parts.find(search, ask, #given, list)
+  if all then
+    search.notes.ignored = nil -- those of the list were met again
+    return part(search, without_contradictions(search, json.array(all)))
+  elseif failure then
+    return nil, failure
+  end
+  return fail_cut(search, held, list)
+end
+
+-- The list's part, when it is shown that the server's limits cut nothing, or all that the search finds otherwise.
 local function prove_uncut(search, list)
   local known = uncut[search.operation.client] or {}
   uncut[search.operation.client] = known
@@ -103,7 +163,7 @@ local function prove_uncut(search, list)
     if not held then
       return nil, err
     elseif held == before or try > COUNTS_MAX then
-      return fail_cut(search, held, list)
+      return find_in_parts(search, held, list)
     elseif held <= (known[search.counted] or 0) then
       return part(search, list)
     end
@@ -120,35 +180,11 @@ end
 
 -- ---- the search ----
 
-local UNKNOWN_TAG = 27 -- OrthancStatus
-
--- The server names the tag that it does not know in some versions only.
-local function explain(err, query)
-  if err.orthanc_status ~= UNKNOWN_TAG then
-    return err
-  end
-  local names = {}
-  for key in pairs(query) do
-    if not native.tag(key) then
-      names[#names + 1] = key
-    end
-  end
-  err.code = "unknown_tag"
-  err.message = ("%s (%s; names are case-sensitive, and those of the server's DICOM dictionary; gggg,eeee always works)"):format(
-    err.message, names[1] and native.text_shown(table.concat(names, ", ")) or "see RequestedTags")
-  return err
-end
-
 -- One search: only the first `Limit` resources, or all where the server has a way to ask for them.
 local function ask(search, limit, complete)
-  local body = search.body
-  body.Limit, body.Since = limit, not limit and complete and 0 or nil
-  local expand = body.Expand or body.ResponseContent ~= nil
-  local list, err = ask_server(search, body, expand)
-  if list == nil then
-    return nil, explain(err, body.Query)
-  end
-  return expand and without_contradictions(search, steps.drop_nulls(list)) or list
+  search.body.Limit, search.body.Since = limit, not limit and complete and 0 or nil
+  local list, err = ask_for(search, search.body)
+  return list and without_contradictions(search, list), err
 end
 
 local function run(search, complete)

@@ -15,6 +15,7 @@ local state = {
   timing = false,
   numbers = false, -- the prompt shows the number of the input
   inputs = {}, -- n -> { text =, kind = "expression" | "statements", succeeded = boolean }
+  jobs = nil, -- those that .jobs has shown last, for completion
   trace = nil, -- the traceback of the last error, as text
 }
 commands.state = state
@@ -130,6 +131,7 @@ end
 function run.jobs()
   local client = rawget(_G, "orthanc") or error("the global orthanc is nil: there is no server", 0)
   local jobs = assert(client:jobs { expand = true })
+  state.jobs = jobs
   return nil, #jobs > 0 and { jobs, n = 1 } or "no jobs"
 end
 

@@ -1,9 +1,11 @@
 -- modalua.completion: the candidates for TAB. Completion runs no code of the user and sends no request: it reads fields without
 -- metamethods, and takes the names of modalities from completion.remember.
 local require = ...
+local commands = require "prompt.commands"
 local doc = require "modalua.doc"
 local help = require "prompt.help"
 local hint = require "prompt.hint"
+local kinds = require "prompt.kinds"
 local native = require "core.native"
 local scanning = require "prompt.scanning"
 local tag_help = require "prompt.tag_help"
@@ -27,6 +29,8 @@ local FILE_ARGUMENTS = { file = true, ledger = true } -- arguments in the signat
 -- Methods with a table of tags as the argument `query`, and the level of the tags.
 local TAG_LEVELS = { find_worklist = "Worklist", studies = "Study", series = "Series", instances = "Instance" }
 local STEP_SEQUENCE = "ScheduledProcedureStepSequence"
+
+local MOST_IDS = 100 -- of one list
 
 local modalities = setmetatable({}, { __mode = "k" }) -- client -> the names of its modalities
 
@@ -202,6 +206,40 @@ local function add_option_values(search, name, row, quote)
   end
 end
 
+-- The identifier of a job or a query that a value has, or is.
+local function id_of(value, kind)
+  if type(value) == "string" then
+    return value:match "^%x+%-%x+%-%x+%-%x+%-%x+$"
+  elseif kinds.of(value) == kind then
+    return value.ID
+  elseif type(value) ~= "table" then
+    return nil
+  end
+  local id = rawget(value, "ID")
+  local is_job = rawget(value, "State") ~= nil and rawget(value, "Type") ~= nil or rawget(value, "Path") == "/jobs/" .. tostring(id)
+  return (kind == "job" and is_job or kind == "query" and kinds.of(value) == "found") and id or nil
+end
+
+-- Adds the identifiers of jobs or queries that the session has seen: in its global variables, _1, _2, … too, and by .jobs.
+-- `kind`: "job" or "query". Identifiers alone, as jobs() and queries() return them, may be either.
+local function add_ids(search, kind, quote)
+  local seen, list = {}, {}
+  local function look(value, depth)
+    local id = id_of(value, kind)
+    if type(id) == "string" and id:find "^[%w.-]+$" and not seen[id] then
+      seen[id], list[#list + 1] = true, id
+    end
+    for i = 1, type(value) == "table" and depth > 0 and math.min(rawlen(value), MOST_IDS) or 0 do
+      look(rawget(value, i), depth - 1)
+    end
+  end
+  for _, value in next, _G do
+    look(value, 1)
+  end
+  look(kind == "job" and commands.state.jobs or nil, 1)
+  add(search, list, quote)
+end
+
 -- Adds what fits an argument of a call that is a string.
 local function add_argument_values(search, row, name, n, outside, quote)
   local argument = row and argument_name(row, n)
@@ -209,6 +247,10 @@ local function add_argument_values(search, row, name, n, outside, quote)
     add(search, LEVELS, quote)
   elseif argument == "name" and (name == "modality" or name == "Modality" or name == "RemoteModality") then
     add(search, modality_names(values.at_end(outside:match("^(.-)%s*:%s*modality%s*%(?%s*$") or "")), quote)
+  elseif argument == "id" and name == "job" then
+    add_ids(search, "job", quote)
+  elseif argument == "id" and name == "query" or argument == "query_id" then
+    add_ids(search, "query", quote)
   elseif argument == "tag" then
     add_tags(search, nil, quote)
   elseif row and FILE_ARGUMENTS[argument] or not row and n == 1 and FILE_FUNCTIONS[name] then

@@ -254,6 +254,10 @@ local function end_lookups(lookups, line_succeeded, text)
   end
 end
 
+function evaluate.learn()
+  end_lookups(start_lookups "orthanc:", true, "")
+end
+
 -- ---- lines ----
 
 -- Compiles a line as an expression, else as statements. Returns nil when the input is not complete, and throws when it is wrong. The
@@ -434,6 +438,9 @@ doc.describe(evaluate.begin, "evaluate.begin() -> text",
   "Starts a session at a prompt, and returns two lines of greeting. It sets the globals modalua, orthanc (the server of "
     .. "modalua.connect()), pp and help, unless they exist. It sends no request.",
   { example = [[print(require("modalua.evaluate").begin())]] })
+doc.describe(evaluate.learn, "evaluate.learn()",
+  "Asks the server of the session for the names of its modalities, which completion then offers. It waits at most 0.2 seconds for them.",
+  { example = [[require("modalua.evaluate").learn()]] })
 doc.describe(evaluate.line, "evaluate.line(input) -> nil | text | {error = text} | {request = arguments}",
   'Runs an input: a text that the user has typed, or a script. evaluate.show then prints the result. "more" means that the input is not '
     .. 'complete: call it again with this line and the next one together. Other answers are requests of the user, for the console to '

@@ -6,6 +6,7 @@ local requests = require "core.requests"
 local confirm = {}
 
 local AT_ONCE <const> = 100 -- items in one C-FIND: each of them should be there
+local FINDS <const> = 5 -- so many of these are recorded together
 
 -- Whether the source has got more of an item since it was compared. nil and an error. With "uids", `expected` is no number that the source
 -- gives, so that another number only shows that the instances must be compared.
@@ -75,39 +76,58 @@ local function look_at_source(self, list)
   end
 end
 
+-- Looks at a part of the list, at both sides at the same time. Returns it; or nil and the error of the destination.
+local function look(self, list, first)
+  local some, good, err = table.move(list, first, math.min(first + AT_ONCE - 1, #list), 1, {}), nil, nil
+  requests.each(2, 2, function(i)
+    if i == 1 then
+      good, err = self.items.compare:look(some, AT_ONCE)
+    else
+      look_at_source(self, some)
+    end
+  end)
+  return good and some, err
+end
+
+-- The same for the whole list, and concludes each part, until something fails or the run is stopped. Returns the results for L:confirm, and
+-- the error and the side that has failed.
+local function look_at_all(self, list)
+  local results = {}
+  for first = 1, #list, AT_ONCE do
+    local some, err = look(self, list, first)
+    if not some then
+      return results, err, "to"
+    end
+    for _, item in ipairs(some) do
+      local result, failure = conclude(self, item)
+      if not result then
+        return results, failure, "from"
+      end
+      results[#results + 1] = result
+    end
+    if self.control_stop() then
+      break
+    end
+  end
+  return results
+end
+
 -- Compares some items that are done once more. Returns whether there were any; nil when that failed.
 local function compare_again(self)
-  local list, err = self.ledger:unconfirmed(AT_ONCE)
+  local list, err = self.ledger:unconfirmed(FINDS * AT_ONCE)
   if not list then
     return self.items:ledger_failed(err)
   elseif #list == 0 then
     return false
   end
-  local good, failure
-  requests.each(2, 2, function(i) -- both sides at the same time
-    if i == 1 then
-      good, failure = self.items.compare:look(list, AT_ONCE)
-    else
-      look_at_source(self, list)
-    end
-  end)
-  if not good then
-    return self.items:side_failed(failure, "to")
-  end
-  local results = {}
-  for i, item in ipairs(list) do
-    results[i], err = conclude(self, item)
-    if not results[i] then
-      break
-    end
-  end
+  local results, failure, side = look_at_all(self, list)
   local outcome, problem = self.ledger:confirm(results)
   if not outcome then
     return self.items:ledger_failed(problem)
   end
   tell_gone(self, results)
-  if #results < #list then
-    return self.items:side_failed(err, "from")
+  if failure then
+    return self.items:side_failed(failure, side)
   end
   return true
 end

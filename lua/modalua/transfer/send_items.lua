@@ -283,8 +283,8 @@ local function room(self)
   if self.most then
     most = math.min(most, self.most - self.begun_n)
   end
-  if #self.queue > math.min(self.share, most // 2) then
-    return 0 -- the fewer claims, the fewer C-FINDs
+  if #self.queue > math.min(2 * self.share, most // 2) then
+    return 0 -- the fewer claims, the fewer C-FINDs; what is left is sent while the next are compared
   end
   return math.min(most - #self.queue, BATCH)
 end

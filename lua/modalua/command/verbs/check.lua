@@ -147,8 +147,8 @@ return {
     .. "version, which encoding its answers have, whether each modality answers, whether jobs have failed, and how many run at once. For "
     .. "each it prints a row: what was looked at, ok, warning, unknown or FAILED (in JSON and CSV: failed), details, and what to do. With "
     .. "--from, it also checks whether that modality knows the destination of a move, by moves of a study that does not exist, which stay "
-    .. "in the server's list of jobs: the row says known, not known, or that it cannot be told, and how to find out. The exit status is 1 "
-    .. "when one has FAILED.",
+    .. "in the server's list of jobs: the row says known, not known, or that it cannot be told, and how to find out. "
+    .. "The exit status is 1 when one has FAILED.",
   examples = { { "modalua check", "of the server in MODALUA_URL" }, { "modalua check pacs --from pacs --to archive", "one modality, and "
     .. "whether it knows the destination archive" }, { "modalua check --profile ward --jsonl", "for a monitor" } },
   arguments = {

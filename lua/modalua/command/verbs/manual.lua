@@ -120,8 +120,8 @@ local function manual_page(about)
     .. tagged(bold "LUA_INIT", "runs before a script or a prompt, as in lua; not before verbs, and not with --sandbox.")
     .. tagged(bold "PAGER", "shows what does not fit on the terminal (less when it is not set; empty: no pager).")
     .. tagged(bold "MODALUA_TODAY", "the day, such as 2024-01-31, from which verbs count today, yesterday and -7d."))
-  add(".SH FILES\n" .. tagged("$XDG_CONFIG_HOME/modalua/config.lua, ~/.config/modalua/config.lua",
-    "the servers that --profile names, and the default one.")
+  add(".SH FILES\n" .. tagged("$XDG_CONFIG_HOME/modalua/config.lua, ~/.config/modalua/config.lua", "the servers that --profile names, and "
+    .. "the default one.")
     .. tagged("init.lua, beside it", "runs when a prompt starts.")
     .. tagged("$XDG_STATE_HOME/modalua/history, ~/.local/state/modalua/history", "the history of the prompt."))
   add ".SH FUNCTIONS\n"
