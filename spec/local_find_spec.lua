@@ -199,7 +199,8 @@ for _, version in ipairs(versions) do
       for _, at in ipairs { client, at_whole } do
         for i = 1, 12 do
           assert(at:post("/tools/create-dicom", { Force = true, Tags = { PatientID = i % 2 == 0 and "fold" or "FOLD",
-            StudyDate = "20180101", StudyInstanceUID = "1.2.9." .. i % 2, SeriesInstanceUID = "1.2.9.1." .. i, Modality = i < 9 and "CT" or "XA" } }))
+            StudyDate = "20180101", StudyInstanceUID = "1.2.9." .. i % 2, SeriesInstanceUID = "1.2.9.1." .. i,
+            Modality = i < 9 and "CT" or "XA" } }))
         end
       end
       local function found(at, level, query, expand)
