@@ -225,10 +225,10 @@ describe("modalua playground", function()
     end)
 
     it("the options before the verb; their limits apply to the script only", function()
-      local late = command.file "#!/bin/sh\nsleep 3\nPATH=$PATH:/usr/sbin exec Orthanc \"$@\"" -- longer than the script may take
+      local late = command.file "#!/bin/sh\nsleep 5\nPATH=$PATH:/usr/sbin exec Orthanc \"$@\"" -- longer than the script may take
       os.execute("chmod +x " .. late)
       local result = run("print(x, y) require 'modalua'.connect():system()", "MODALUA_ORTHANC=" .. late,
-        "--time-limit", "2.5", "--verbose", "-ex = 1", "-e", "y = 2")
+        "--time-limit", "5", "--verbose", "-ex = 1", "-e", "y = 2")
       os.remove(late)
       assert.are.equal("1\t2\n", result.out)
       assert.matches("^modalua: GET http://127.0.0.1:%d+/system 200 in [%d.]+ ms, %d+ B\n$", result.err)

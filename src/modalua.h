@@ -620,9 +620,9 @@ typedef struct modalua_method {
 } modalua_method;
 
 typedef struct modalua_class {
-    size_t
-        struct_size;  /* sizeof(modalua_class); or that of the struct which begins with this one */
-    const char *name; /* for messages and tostring */
+    /* sizeof(modalua_class); or that of the struct which begins with this one */
+    size_t struct_size;
+    const char *name;              /* for messages and tostring */
     const modalua_method *methods; /* a row without a name ends them; NULL = none */
     modalua_destroy_fn destroy;    /* NULL = nothing is to be done */
 } modalua_class;

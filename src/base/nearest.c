@@ -14,8 +14,8 @@ static unsigned smaller(unsigned a, unsigned b)
  * removed or replaced, or two neighbours swapped (optimal string alignment distance). */
 static unsigned edits(const char *a, const char *b)
 {
-    unsigned rows[3]
-                 [NAME_MAX_LENGTH + 1]; /* of the distance matrix: the current one and two before */
+    /* of the distance matrix: the current row and the two before it */
+    unsigned rows[3][NAME_MAX_LENGTH + 1];
     size_t na = strnlen(a, NAME_MAX_LENGTH + 1), nb = strnlen(b, NAME_MAX_LENGTH + 1);
     if (na > NAME_MAX_LENGTH || nb > NAME_MAX_LENGTH)
         return NAME_MAX_LENGTH;

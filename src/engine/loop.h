@@ -56,10 +56,10 @@ struct loop {
     task *ready, *ready_tail; /* the queue of those that task_turn resumes */
     task *tasks;              /* all that are not done */
     unsigned live;            /* how many those are */
-    bool passes; /* every coroutine outside the running one, up to that of the task, can be
-                                 suspended (stop_enter) */
-    bool
-        apart; /* a function of modalua.h works in the state, without a run: the first cancel kills */
+    /* every coroutine outside the running one, up to that of the task, can be suspended (stop_enter) */
+    bool passes;
+    /* a function of modalua.h works in the state, without a run: the first cancel kills */
+    bool apart;
     bool stepped; /* the host drives the run step by step: an operation must not block */
 
     /* ---- operations ---- */

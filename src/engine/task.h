@@ -35,9 +35,9 @@ struct task {
     bool joined; /* its error has been read, or need not be */
 
     op *waits; /* the operation in which it has yielded; NULL: none */
-    unsigned
-        reports; /* operations that wait for a callback of theirs (OP_REPORT), one in another */
-    op *joiners; /* operations that wait for its end */
+    /* operations that wait for a callback of theirs (OP_REPORT), one in another */
+    unsigned reports;
+    op *joiners;       /* operations that wait for its end */
     task *next_ready;  /* in the ready queue */
     task *next, *prev; /* in loop->tasks */
 

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/partial_file.h"
+#include "http/body.h"
 #include "http/server.h"
 #include "http/stream.h"
 
@@ -91,7 +92,7 @@ static modalua_response *response_new(http_transfer *t)
         return NULL;
     }
     r->holders = 1;
-    r->max = http_body_max(t->h->memory);
+    r->max = body_max(t->h->memory);
     if (memory_left(t->h->memory) < r->max)
         r->max = memory_left(t->h->memory);
     r->source_size = q->source ? q->source->size : 0;

@@ -123,8 +123,8 @@ typedef struct http_file {
 
 /* A request. Its strings must live until http_end. */
 struct http_request {
-    const char
-        *operation; /* what the script called, such as "find"; "cleanup" for a cleanup request */
+    /* what the script called, such as "find"; "cleanup" for a cleanup request */
+    const char *operation;
     const char *method;
     const char *path; /* from '/', already percent-encoded, with its query */
     const char *body; /* NULL = none */
@@ -259,9 +259,6 @@ bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r
 
 /* The transfer has become a cleanup request: from now on max_inflight does not count it. */
 void http_set_apart(http_transfer *t);
-
-/* Frees the body of a transfer that is done: an error about its size needs memory. */
-void http_drop_body(http_transfer *t);
 
 /* Aborts the transfer, or its wait, and frees what it holds. Idempotent; a zeroed transfer is fine.
  */

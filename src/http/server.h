@@ -1,4 +1,4 @@
-/* http/server.h - what http.c and server.c share; no other file includes it. */
+/* http/server.h - a server as the files of this folder see it; no other folder includes it. */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
@@ -25,8 +25,8 @@ struct http_server {
     http_origin *origin;
     http_options options; /* its strings are copies; its URLs have no credentials inside */
     const char *proxy_username, *proxy_password;
-    const char
-        *bad_proxy; /* the variable of the environment that names an unusable proxy, or NULL */
+    /* the variable of the environment that names an unusable proxy, or NULL */
+    const char *bad_proxy;
     struct curl_slist *headers, *last_header;
     size_t root; /* the length of the URL up to the root that http_server_set_root has set */
     size_t header_bytes; /* on the account, for the headers: libcurl's memory */
@@ -35,9 +35,6 @@ struct http_server {
     bool of_host;       /* the host's transport carries out its requests */
     bool authorization; /* there is an Authorization header among the headers */
 };
-
-/* The most bytes of a body. */
-size_t http_body_max(const memory *m);
 
 /* Initialises libcurl, once in the process. */
 bool http_global_init(const http *h);

@@ -8,6 +8,7 @@
 #include "base/zip.h"
 #include "binding/error.h"
 #include "engine/op.h"
+#include "http/body.h"
 #include "json/decode.h"
 #include "orthanc/dimse.h"
 #include "orthanc/failures.h"
@@ -366,7 +367,7 @@ static int push_failure(lua_State *L, op *o)
         throw_no_room(L, o, "body");
     case HTTP_NO_MEMORY:
         kilobytes = o->transfer.body_size / 1024;
-        http_drop_body(&o->transfer);
+        body_drop(&o->transfer);
         if (kilobytes > 0)
             lua_pushfstring(L, "not enough memory for the answer: it has more than %I KB",
                             (LUAI_UACINT)kilobytes);
