@@ -36,6 +36,7 @@ typedef struct source {
     bool at_end; /* all has been read */
     size_t size;
     char text[SECRET_MAX];
+    char rest[512]; /* of what comes behind the text, which may be secret too */
 } source;
 
 /* Ends the command, which may be waiting for something that never comes. */
@@ -62,6 +63,7 @@ static int source_close(lua_State *L)
     s->fd = -1;
     s->pid = 0;
     explicit_bzero(s->text, sizeof s->text);
+    explicit_bzero(s->rest, sizeof s->rest);
     return 0;
 }
 
@@ -94,7 +96,6 @@ static void wait_for_text(lua_State *L, const source *s)
  * Returns what is wrong, or NULL. [-0, +0, v] */
 static const char *read_all(lua_State *L, source *s)
 {
-    char rest[512] = { 0 };
     size_t size = 0;
     ssize_t n = 1;
     while (n != 0) {
@@ -104,14 +105,13 @@ static const char *read_all(lua_State *L, source *s)
         if (size > OUTPUT_MAX)
             return "it is longer than 1 MB";
         wait_for_text(L, s);
-        n = read(s->fd, full ? rest : s->text + s->size,
-                 full ? sizeof rest : sizeof s->text - s->size);
+        n = read(s->fd, full ? s->rest : s->text + s->size,
+                 full ? sizeof s->rest : sizeof s->text - s->size);
         if (n < 0 && errno != EINTR)
             return strerror(errno);
         s->size += n > 0 && !full ? (size_t)n : 0;
         size += n > 0 ? (size_t)n : 0;
     }
-    explicit_bzero(rest, sizeof rest);
     s->at_end = true;
     return NULL;
 }
