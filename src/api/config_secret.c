@@ -32,24 +32,40 @@ enum {
 /* What is read of a file, or of a command. It hangs on a userdata, which ends all of it. */
 typedef struct source {
     int fd;
-    pid_t pid;   /* of the command; 0 = none */
-    bool at_end; /* all has been read */
+    pid_t pid;     /* of the command; 0 = none */
+    bool is_group; /* it is a group of processes of its own */
+    bool at_end;   /* all has been read */
     size_t size;
     char text[SECRET_MAX];
     char rest[512]; /* of what comes behind the text, which may be secret too */
 } source;
 
-/* Ends the command, which may be waiting for something that never comes. */
-static void end_command(pid_t pid)
+/* Whether the command exists, as a process that runs, or that nothing has waited for. When the host waits
+ * for all its children, another process may have its number by now. Sets *runs. */
+static bool exists(pid_t pid, bool *runs)
 {
-    kill(pid, SIGTERM);
+    siginfo_t end = { 0 };
+    bool found = waitid(P_PID, (id_t)pid, &end, WEXITED | WNOHANG | WNOWAIT) == 0;
+    *runs = found && end.si_pid == 0;
+    return found;
+}
+
+/* Ends the command, which may be waiting for something that never comes. Where it is no group of its own,
+ * only the shell is ended, not what the shell has started. */
+static void end_command(const source *s)
+{
+    pid_t whom = s->is_group ? -s->pid : s->pid;
+    bool runs;
+    if (!exists(s->pid, &runs))
+        return;
+    kill(whom, SIGTERM);
     for (int waited = 0; waited < END_MS; waited += LOOK_MS) {
-        if (waitpid(pid, NULL, WNOHANG) != 0)
+        if (waitpid(s->pid, NULL, WNOHANG) != 0)
             return;
         poll(NULL, 0, LOOK_MS);
     }
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
+    kill(whom, SIGKILL);
+    waitpid(s->pid, NULL, 0);
 }
 
 /* Both __gc and __close. */
@@ -59,7 +75,7 @@ static int source_close(lua_State *L)
     if (s->fd >= 0)
         close(s->fd);
     if (s->pid > 0)
-        end_command(s->pid);
+        end_command(s);
     s->fd = -1;
     s->pid = 0;
     explicit_bzero(s->text, sizeof s->text);
@@ -83,13 +99,22 @@ static source *push_source(lua_State *L)
     return s;
 }
 
-/* Waits until there is something to read. Throws when the run has to stop. [-0, +0, v] */
-static void wait_for_text(lua_State *L, const source *s)
+/* Waits until there is something to read. False: the command has ended, and its line is there; a process
+ * that it has left in the background, such as an agent, keeps the pipe open. Throws when the run has to
+ * stop. [-0, +0, v] */
+static bool wait_for_text(lua_State *L, const source *s)
 {
     struct pollfd from = { .fd = s->fd, .events = POLLIN };
-    do {
+    bool runs = true;
+    for (;;) {
         interrupt_look(L);
-    } while (poll(&from, 1, LOOK_MS) <= 0);
+        if (poll(&from, 1, runs ? LOOK_MS : 0) > 0)
+            return true;
+        if (!runs)
+            return false;
+        if (s->pid > 0 && memchr(s->text, '\n', s->size))
+            exists(s->pid, &runs);
+    }
 }
 
 /* Reads all, so that a command which prints more is not ended by SIGPIPE, and keeps the beginning.
@@ -104,7 +129,8 @@ static const char *read_all(lua_State *L, source *s)
             return "its first line is longer than 4 KB";
         if (size > OUTPUT_MAX)
             return "it is longer than 1 MB";
-        wait_for_text(L, s);
+        if (!wait_for_text(L, s))
+            break;
         n = read(s->fd, full ? s->rest : s->text + s->size,
                  full ? sizeof s->rest : sizeof s->text - s->size);
         if (n < 0 && errno != EINTR)
@@ -167,6 +193,16 @@ static const char *read_file(lua_State *L, source *s, const char *path)
 
 /* ---- a command ---- */
 
+/* A group of its own can be ended as a whole. But at a terminal it would be in the background, where a
+ * program that asks the user for something is stopped, and Ctrl-C would not reach it. */
+static bool has_terminal(void)
+{
+    int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 /* Starts the command, whose standard output comes to s->fd. Returns 0, or an errno. */
 static int start(source *s, const char *command)
 {
@@ -180,7 +216,10 @@ static int start(source *s, const char *command)
     s->fd = ends[0];
     sigemptyset(&none);
     posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    s->is_group = !has_terminal();
+    posix_spawnattr_setflags(
+        &attributes, (short)(POSIX_SPAWN_SETSIGMASK | (s->is_group ? POSIX_SPAWN_SETPGROUP : 0)));
+    posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setsigmask(&attributes, &none);
     error = posix_spawn_file_actions_init(&actions);
     if (error == 0) {
