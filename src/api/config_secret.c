@@ -294,43 +294,49 @@ static bool take_field(lua_State *L, const char *file, const char *field)
     return true;
 }
 
-static void resolve(lua_State *L, const char *file, const char *name, const char *ending)
+/* What stands for an option of connect. */
+typedef struct secret_row {
+    const char *file, *command; /* the fields */
+    const char *name;           /* the option */
+} secret_row;
+
+static const secret_row secrets[] = { { "password_file", "password_command", "password" },
+                                      { "token_file", "token_command", "token" },
+                                      { "key_password_file", "key_password_command",
+                                        "key_password" },
+                                      { NULL, NULL, NULL } };
+
+/* field: one of the row's. [-0, +0, v] */
+static void resolve(lua_State *L, const char *file, const secret_row *row, const char *field)
 {
     int server = lua_gettop(L);
-    const char *field = lua_pushfstring(L, "%s%s", name, ending), *fault, *given;
+    const char *fault, *given;
     source *s;
-    lua_insert(L, server);
-    if (!take_field(L, file, field)) {
-        lua_remove(L, server);
+    if (!take_field(L, file, field))
         return;
-    }
     given = lua_tostring(L, -1);
-    if (lua_getfield(L, server + 1, name) != LUA_TNIL)
-        error_usage(L, "connect, by %s: give '%s' or '%s', not both", file, name, field);
+    if (lua_getfield(L, server, row->name) != LUA_TNIL)
+        error_usage(L, "connect, by %s: give '%s' or '%s', not both", file, row->name, field);
     s = push_source(L);
     fault =
-        ending[1] == 'f' ? read_file(L, s, push_path(L, file, given)) : read_command(L, s, given);
+        field == row->file ? read_file(L, s, push_path(L, file, given)) : read_command(L, s, given);
     if (fault)
         error_usage(L, "connect, by %s: the secret of '%s' cannot be read: %s", file, field, fault);
     lua_pushlstring(L, s->text, s->size);
-    lua_setfield(L, server + 1, name);
-    lua_settop(L, server + 1);
-    lua_remove(L, server);
+    lua_setfield(L, server, row->name);
+    lua_settop(L, server);
 }
 
 /* options_read does not know these names, so it would not suggest them for misspelt ones. [-0, +0, v] */
-static void check_names(lua_State *L, const char *file)
+static void check_spelling(lua_State *L, const char *file)
 {
-    static const char *const names[] = {
-        "password_file",     "password_command",     "token_file", "token_command",
-        "key_password_file", "key_password_command", NULL
-    };
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         nearest n = nearest_for(lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "");
         const char *own;
         nearest_search(&n, connect_options_rows, sizeof *connect_options_rows);
         own = n.name;
-        nearest_search(&n, names, sizeof *names);
+        nearest_search(&n, &secrets->file, sizeof *secrets);
+        nearest_search(&n, &secrets->command, sizeof *secrets);
         if (n.name != own && n.distance > 0)
             error_usage(L, "connect, by %s: unknown option '%s'; did you mean '%s'?", file, n.word,
                         n.name);
@@ -339,11 +345,10 @@ static void check_names(lua_State *L, const char *file)
 
 void config_secret_resolve(lua_State *L, const char *file)
 {
-    static const char *const options[] = { "password", "token", "key_password" };
     luaL_checkstack(L, LUA_MINSTACK, "a secret");
-    check_names(L, file);
-    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
-        resolve(L, file, options[i], "_file");
-        resolve(L, file, options[i], "_command");
+    check_spelling(L, file);
+    for (const secret_row *row = secrets; row->name; row++) {
+        resolve(L, file, row, row->file);
+        resolve(L, file, row, row->command);
     }
 }
