@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -223,9 +222,10 @@ static bool add_line(buffer *b, const char *text, size_t size)
     return (bar_lines++ == 0 || buffer_add(b, "\n", 1)) && buffer_add(b, text, fitting);
 }
 
-/* As many blanks as a row has columns end in the next row behind a part of a line, and else in the same
- * one. */
-void console_begin_row(void)
+/* Moves the cursor to the beginning of a row without text: the script may have printed a part of a line, to
+ * standard error too. As many blanks as a row has columns end in the next row behind a part of a line, and
+ * else in the same one. */
+static void begin_row(void)
 {
     fflush(stdout);
     fprintf(stderr, "%*s\r", (int)terminal_width(STDERR_FILENO), "");
@@ -251,8 +251,8 @@ void console_bar(void *user, const char *text, size_t size)
     (void)user;
     if (bar_is_held || !isatty(STDERR_FILENO) || is_shown(text, size))
         return;
-    if (bar_lines == 0 && __fpending(stdout) > 0) /* the script has not ended its line */
-        console_begin_row();
+    if (bar_lines == 0 && size > 0)
+        begin_row();
     bar_removal(removal, sizeof removal);
     good = buffer_add(&b, removal, strlen(removal));
     for (; good && text < end && bar_lines < BAR_LINES_MAX; text = line_end + 1) {

@@ -48,10 +48,6 @@ void console_undivert(void);
  * the reason is not known. */
 int console_close(void);
 
-/* Moves the cursor to the beginning of a row without text, on a terminal where the script may have printed
- * a part of a line. */
-void console_begin_row(void);
-
 /* Whether a progress bar is shown. */
 bool console_has_bar(void);
 

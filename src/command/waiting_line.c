@@ -63,7 +63,6 @@ static int step_without_line(modalua_runtime *rt, waiting_line *w)
     w->shown = false;
     status = modalua_step(rt, 0);
     if (status == MODALUA_WORKING && !console_has_bar()) {
-        console_begin_row();
         draw(rt, clock_now() - w->begun);
         w->shown = true;
     }
@@ -78,8 +77,6 @@ int waiting_line_step(modalua_runtime *rt, waiting_line *w)
         w->next = now + PATIENCE;
     if (!w->on || now < w->next)
         return modalua_step(rt, STEP_MS);
-    if (!w->shown)
-        console_begin_row();
     draw(rt, now - w->begun);
     w->shown = true;
     if (!wait_for_run(rt))
