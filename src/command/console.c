@@ -16,7 +16,7 @@ enum { BAR_LINES_MAX = 8, BAR_REMOVAL_MAX = 64 };
 /* Of the process's one standard error and standard output. */
 static size_t bar_columns[BAR_LINES_MAX]; /* the widths of the lines of the bar */
 static size_t bar_lines;                  /* how many it has; 0 = none is shown */
-static bool bar_is_held;
+static bool bar_is_held, update_is_open;
 static buffer bar_text;  /* the text of the bar that was drawn last */
 static size_t bar_width; /* the columns that the terminal had then; 0 = the text is not known */
 static int
@@ -46,11 +46,26 @@ static void bar_removal(char *text, size_t size)
     bar_lines = 0;
 }
 
+void console_end_update(void)
+{
+    if (update_is_open)
+        fputs("\033[?2026l", stderr);
+    update_is_open = false;
+}
+
 void console_clear(void)
 {
     char removal[BAR_REMOVAL_MAX];
     bar_removal(removal, sizeof removal);
     fputs(removal, stderr);
+    console_end_update();
+}
+
+void console_begin_update(void)
+{
+    fputs("\033[?2026h", stderr);
+    console_clear();
+    update_is_open = true;
 }
 
 void console_collect(buffer *into)
