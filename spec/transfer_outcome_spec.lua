@@ -199,6 +199,55 @@ describe("A side that is out of resources", function()
   end)
 end)
 
+describe("What waits for its comparison when verify becomes \"job\"", function()
+  -- What becomes of an item whose transfer ended well or with this error, and of which so much has arrived: the changes of it.
+  local function changes(err, held)
+    local settings = { verify = "count", retries = 3 }
+    local worker = worker_of(client_of {}, { kind = "peer", peer = { peer = "clinic" } }, settings)
+    local list = {}
+    function worker.ledger.record(_, batch)
+      for _, change in ipairs(batch) do
+        list[#list + 1] = { change.to, change.verified, change.reason }
+      end
+      return {}
+    end
+    function worker.compare.read_bytes() end
+    function worker.compare.after(_, items)
+      items[1].verdict, items[1].held, items[1].expected = "short", held, 10
+      return true
+    end
+    -- The checker's next look at what has ended.
+    local function check()
+      worker.ended = nil
+      worker.bell = { ring = function() worker.ended = true end, wait = function() worker.ended = true end }
+      worker:checker()
+    end
+    send_outcome.take(worker, { { id = 1, owner = 1, state = "sending", tries = 0, uids = {}, began = 0 } }, not err and {} or nil, err)
+    if held then
+      check()
+      worker.late[1].again = 0
+    end
+    settings.verify = "job"
+    check()
+    assert(worker:flush())
+    return list
+  end
+
+  it("is done when its transfer has ended well", function()
+    assert.are.same({ { "sent" }, { "done", "job" } }, changes(nil, nil))
+  end)
+
+  it("is not done when its transfer has failed", function()
+    local err = native.fail("store", "dicom", nil, "the association broke off")
+    err.orthanc_status = 9
+    assert.are.same({ { "sent" }, { "todo", nil, "dicom" } }, changes(err, nil))
+  end)
+
+  it("is not done when a part of it is missing", function()
+    assert.are.same({ { "sent" }, { "todo", nil, "short" } }, changes(nil, 3))
+  end)
+end)
+
 describe("A transfer that has failed, where nothing can be compared,", function()
   -- What becomes of the item: "later", "failed" or "sent".
   local function outcome(code, status, dimse_status)
