@@ -268,6 +268,7 @@ function Items:side_failed(err, side)
   if class == "stop" then
     self.fatal = self.fatal or err
   else
+    self.breaker:note_silence()
     self.breaker:note_side(err, blamed == "server" and blamed or side, math.max(1, self.run_n))
   end
   self.bell:ring()
