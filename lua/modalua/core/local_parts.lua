@@ -52,9 +52,10 @@ local function read_all(search)
   return identifiers and list, failure
 end
 
+-- The key to ask for a resource by; nil when there is none. A backslash would divide it into two keys.
 local function key_of(search, resource)
   local key = resource.MainDicomTags[levels.UNIQUE[search.level]]
-  return type(key) == "string" and key:find "%S" and key or nil
+  return type(key) == "string" and key:find "%S" and not key:find("\\", 1, true) and key or nil
 end
 
 -- The resources that do not contradict the query. empty: the keys of it that a resource may have no value of.
