@@ -4,9 +4,9 @@
 --   modalua scripts/watch_modalities.lua --rounds 1 --only pacs,archive
 --
 -- A modality that does not answer the C-ECHO gets a C-FIND with one key, which finds nothing: some refuse C-ECHO, or lose one. Only when
--- that fails too is the modality silent. While the Orthanc server itself does not answer, the modalities are "not asked". Prints a table
--- after each round, and on standard error a line for each modality, and for the server, that has become silent, or answers again. The file
--- of --metrics is replaced after each round.
+-- that fails too is the modality silent. While the Orthanc server itself does not answer, or refuses, the modalities are "not asked".
+-- Prints a table after each round, and on standard error a line for each modality, and for the server, that has become silent, or answers
+-- again. The file of --metrics is replaced after each round.
 -- With --rounds the exit status is 1 when a modality does not answer at the end.
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"
@@ -55,7 +55,7 @@ local function look_at(name)
   start = task.now()
   local found <close> = modality:find(NOTHING)
   local failure = not found and select(2, orthanc:system())
-  if failure and (failure.kind == "network" or failure.kind == "timeout") then
+  if failure then
     return "not asked", nil, failure
   end
   return found and "answers C-FIND only" or "silent", found and (task.now() - start) * 1000, err

@@ -295,6 +295,19 @@ for _, version in ipairs(versions.few) do
         contains(out, "archive  ARCHIVE  not asked ")
       end)
 
+      it("blames no modality when the server refuses to answer, such as behind a proxy", function()
+        local proxy <close> = faultd.start {
+          { path = "/modalities", to = faultd.route("/status", { code = 200, body = "{}" }) },
+          { path = "/*", to = faultd.route("/status", { code = 502 }) },
+        }
+        url = proxy.url
+        local result = run("watch_modalities.lua", "--rounds", "1", "--only", "pacs")
+        url = nil
+        assert.matches("^[%d: -]+ the Orthanc server is silent: [^\n]*502[^\n]*\n$", result.err)
+        assert.matches("\npacs +not asked ", result.out)
+        assert.are.equal(1, result.status)
+      end)
+
       it("fails when a modality is silent at the end", function()
         assert(client:put("/modalities/dead", DOWN))
         local result = run("watch_modalities.lua", "--rounds", "1", "--only", "dead,pacs")
