@@ -44,6 +44,8 @@ end
 -- Asks for a study that does not exist: "2.25.0" is a valid UID, and the UID of no study.
 local NOTHING = { Level = "Study", Query = { StudyInstanceUID = "2.25.0" }, Timeout = options.timeout }
 
+local OF_SERVER <const> = { network = true, http = true, auth = true } -- kinds of errors that tell nothing of a modality
+
 -- Returns "answers", "answers C-FIND only", "silent" or "not asked", the milliseconds of the exchange that succeeded, and the error of the
 -- C-ECHO, or of the server.
 local function look_at(name)
@@ -53,12 +55,13 @@ local function look_at(name)
     return "answers", (task.now() - start) * 1000
   end
   start = task.now()
-  local found <close> = modality:find(NOTHING)
-  local failure = not found and select(2, orthanc:system())
-  if failure then
-    return "not asked", nil, failure
+  local found <close>, failure = modality:find(NOTHING)
+  if found then
+    return "answers C-FIND only", (task.now() - start) * 1000, err
   end
-  return found and "answers C-FIND only" or "silent", found and (task.now() - start) * 1000, err
+  -- The server may answer again by now, so these errors count first.
+  local fault = OF_SERVER[err.kind] and err or OF_SERVER[failure.kind] and failure or select(2, orthanc:system())
+  return fault and "not asked" or "silent", nil, fault or err
 end
 
 -- name -> { state =, is_silent = whether it was when it was last asked, since = time of the last change, milliseconds =, message = }

@@ -308,6 +308,19 @@ for _, version in ipairs(versions.few) do
         assert.are.equal(1, result.status)
       end)
 
+      it("blames no modality when the server is away for a moment, and answers again", function()
+        local restarted <close> = faultd.start {
+          { path = "/modalities", to = faultd.route("/status", { code = 200, body = "{}" }) },
+          { path = "/modalities/*", to = faultd.route "/drop" },
+          { path = "/system", to = faultd.route("/status", { code = 200, body = '{"Version":"1.12.7"}' }) },
+        }
+        url = restarted.url
+        local result = run("watch_modalities.lua", "--rounds", "1", "--only", "pacs")
+        url = nil
+        assert.matches("^[%d: -]+ the Orthanc server is silent: [^\n]*\n$", result.err)
+        assert.matches("\npacs +not asked ", result.out)
+      end)
+
       it("fails when a modality is silent at the end", function()
         assert(client:put("/modalities/dead", DOWN))
         local result = run("watch_modalities.lua", "--rounds", "1", "--only", "dead,pacs")
