@@ -6,7 +6,8 @@
 -- A modality that does not answer the C-ECHO gets a C-FIND with one key, which finds nothing: some refuse C-ECHO, or lose one. Only when
 -- that fails too is the modality silent. While the Orthanc server itself does not answer, or refuses, the modalities are "not asked".
 -- Prints a table after each round, and on standard error a line for each modality, and for the server, that has become silent, or answers
--- again. The file of --metrics is replaced after each round.
+-- again. The file of --metrics is replaced after each round. While the server does not answer, it has modalua_server_up 0, and no
+-- modalua_modality_up.
 -- With --rounds the exit status is 1 when a modality does not answer at the end.
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"
@@ -115,7 +116,8 @@ local METRICS = {
 
 -- Written beside and renamed, so that no reader sees a half of it.
 local function write_metrics(path)
-  local lines = {}
+  local lines = { "# HELP modalua_server_up 1 when the Orthanc server answers\n# TYPE modalua_server_up gauge",
+    "modalua_server_up " .. (server.is_silent and 0 or 1) }
   for _, metric in ipairs(METRICS) do
     lines[#lines + 1] = ("# HELP %s %s\n# TYPE %s gauge"):format(metric[1], metric[2], metric[1])
     for _, name in ipairs(names) do

@@ -266,6 +266,7 @@ for _, version in ipairs(versions.few) do
         assert.matches("\narchive  ARCHIVE  answers +%d+%-%d+%-%d+ [%d:]+ +%d+\nmute +EST0122  answers C%-FIND only  [^\n]*the remote "
           .. "modality refused", result.out)
         local figures = served.read_file(file)
+        contains(figures, '# TYPE modalua_server_up gauge\nmodalua_server_up 1\n')
         contains(figures, '# TYPE modalua_modality_up gauge\nmodalua_modality_up{name="archive"} 1\nmodalua_modality_up{name="mute"} 1\n')
         assert.matches('\nmodalua_modality_answer_seconds{name="archive"} 0%.%d+\n', figures)
       end)
@@ -315,10 +316,14 @@ for _, version in ipairs(versions.few) do
           { path = "/system", to = faultd.route("/status", { code = 200, body = '{"Version":"1.12.7"}' }) },
         }
         url = restarted.url
-        local result = run("watch_modalities.lua", "--rounds", "1", "--only", "pacs")
+        local file = directory .. "/figures"
+        local result = run("watch_modalities.lua", "--rounds", "1", "--metrics", file, "--only", "pacs")
         url = nil
         assert.matches("^[%d: -]+ the Orthanc server is silent: [^\n]*\n$", result.err)
         assert.matches("\npacs +not asked ", result.out)
+        local figures = served.read_file(file)
+        contains(figures, "\nmodalua_server_up 0\n")
+        assert.is_nil(figures:find("modalua_modality_up{", 1, true))
       end)
 
       it("fails when a modality is silent at the end", function()
