@@ -399,8 +399,10 @@ describe("Printing", function()
     local good = { resource = { StudyInstanceUID = "1.2" }, result = { verified = true } }
     local bad = { resource = { StudyInstanceUID = "1.3" }, error = native.fail("x", "refused", nil, "bad x") }
     assert.are.equal("2 of 2 studies sent; verified: all of it has arrived …", shown { good, good })
-    assert.are.equal("state   kind     resource  error\nfailed  refused  1.3       bad x\n1 of 2 studies sent; verified: all of it has "
-      .. "arrived …", shown { good, bad })
+    assert.are.equal("state   kind     resource  error\nfailed  refused  1.3       bad x\n1 of 2 studies sent; 1 verified …",
+      shown { good, bad })
+    local lost = { resource = { StudyInstanceUID = "1.4" }, error = native.fail("x", "unknown", nil, "lost") }
+    assert.are.equal("1 of 3 studies sent, 1 unknown; 1 verified …", shown { good, lost, bad }:match "[^\n]*$")
     assert.are.equal("0 of 1 study sent; 0 verified …", shown { bad }:match "[^\n]*$")
     contains(shown { ID = "7-a", Path = "/jobs/7-a" }, "job 7-a has begun; orthanc:job(_):wait()")
     contains(shown { from = "a", to = "b", state = "finished", found = 3, complete = true, level = "Study", settings = {},
