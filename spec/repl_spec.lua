@@ -105,16 +105,6 @@ describe("A session", function()
     shows("{ 1 }", "_err")
   end)
 
-  it("keeps the functions of Lua that it needs itself", function()
-    for _, name in ipairs { "type", "table", "next" } do
-      local _, shown = line(name .. " = 'CT'", 200)
-      assert.are.equal(name .. " is a name of Lua that modalua needs, so it keeps its value: choose another name", shown)
-    end
-    shows("{ 1 }", "{ 1 }")
-    contains(fails "table = nil error 'boom'", "boom")
-    shows("", "print = print")
-  end)
-
   it("suggests nothing for a field that exists and is nil", function()
     rawset(_G, "f", native.found { client = modalua.connect "http://x", id = "0-0", modality = "x", level = "Study", answers = {},
       notes = {} })
@@ -681,6 +671,14 @@ describe("The prompt on a terminal", function()
     for _, locale in ipairs { "LC_ALL=C", "LC_ALL=C.UTF-8" } do
       session({ environment = locale }, { { "#'Иванов山'\r", "15\n" }, { "'山\127Иванов\127\127'\r", '"Иван"\n' } })
     end
+  end)
+
+  it("goes on when a name of Lua has another value", function()
+    session({}, {
+      { "type, next, string, xpcall = 'CT', 1, 2, 3\r" }, { "rawset, rawget, tostring, print, debug, table = nil\r" },
+      { "type\r", '"CT"\n' }, { "table\r", "nil\n" }, { "{ 1, { 2 } }\r", "{ 1, { 2 } }\n" },
+      { "error 'boom'\r", "stdin:1: boom\n" },
+    })
   end)
 
   it("rejects input that is not UTF-8", function()
