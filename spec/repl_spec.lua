@@ -543,6 +543,9 @@ describe("Completion", function()
     offers('prompt_client:query("', 0)
     rawset(_G, "prompt_client_ids", { ID = JOB, Path = "/jobs/" .. JOB })
     offers('prompt_client:job("', 0, JOB .. '"')
+    local function never() error "called" end
+    rawset(_G, "prompt_client_ids", { ID = setmetatable({}, { __tostring = never, __concat = never }), Path = "/jobs/" .. JOB })
+    offers('prompt_client:job("', 0)
     rawset(_G, "prompt_client_ids", prompt_client:query(QUERY)) -- luacheck: ignore
     offers('prompt_client:query("', 0, QUERY .. '"')
     offers('prompt_pacs:get_query_answers("', 0, QUERY .. '"')
@@ -820,7 +823,7 @@ for _, version in ipairs(versions) do
         { "pacs:move(found, { Synchronous = false })\r", "\njob ", " has begun" },
         { "orthanc:job(_):wait()\r", "\nPACS sent 2 studies", "; verified: all of it has arrived" },
         { 'pacs:move_resources("Study", found)\r', "\n2 of 2 studies sent; verified: all of it has arrived" },
-        { "pacs:move(found, { TargetAet = 'NOWHERE' })\r", "nil" }, { "_err.outcomes\r" },
+        { "pacs:move(found, { TargetAet = 'NOWHERE' })\r", "nil  move " }, { "_err.outcomes == nil\r", "true\n" },
         { 'pacs:move_resources("Study", found, { TargetAet = "NOWHERE" })\r', "_err.outcomes has the outcome of each resource" },
         { "_err.outcomes\r", "\n0 of 2 studies sent; 0 verified" },
         { "orthanc:jobs { expand = true }\r", "\nID ", " DicomMove", " jobs\n" },
