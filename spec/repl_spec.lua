@@ -688,6 +688,21 @@ describe("The prompt on a terminal", function()
     session({}, { { "x = 'caf\xe9'\r", "not UTF-8, and was not run" }, { "x\r", "nil\n" } })
   end)
 
+  it("shows what is printed at once, also where it updates the line of a run as a whole", function()
+    local raw <const> = os.tmpname()
+    session({ environment = "TERMINAL_RAW=" .. raw }, {
+      { "s = require 'modalua.task'.sleep s(1.2) io.write 'fir' io.write 'st\\n'\r", "first" },
+      { "for i = 1, 40 do s(0.05) end print('la' .. 'st')\r", "last" },
+    })
+    local file <close> = assert(io.open(raw))
+    local text = file:read "a"
+    os.remove(raw)
+    local first, second = text:match "^(.-\27%[Kfirst\r?\n)(.*)$"
+    lacks(assert(first, text), "\27[?2026h") -- the console does not see what io.write prints
+    contains(second, "\27[?2026h\r\27[K\27[?2026llast")
+    assert.are.equal(select(2, second:gsub("2026h", "")), (select(2, second:gsub("2026l", ""))))
+  end)
+
   it("cancels the running line at Ctrl-C, whether it waits or not", function()
     session({}, {
       { "print 'ready' require 'modalua.task'.sleep(60)\r", "\nready", open = { send = "\3" } }, { "", "cancelled" },
