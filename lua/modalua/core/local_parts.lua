@@ -223,7 +223,7 @@ function local_parts.find(search, ask, limit, first)
   elseif limit == 0 then
     return nil
   end
-  local named, resources, err = keys_of_query(search), nil, nil
+  local named, resources, err = keys_of_query(search)
   if named then
     resources, err = read_named(search, named)
   else
