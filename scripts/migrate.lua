@@ -18,7 +18,7 @@ local options = arguments.read {
   { "--from NAME", "the modality that has the studies", optional = true, playground = "pacs" },
   { "--to NAME", "the modality that receives them", optional = true, playground = "archive" },
   { "--hours HOURS", "when to send, such as 19:00-06:00", optional = true },
-  { "--concurrency N", "sends at once, at first 1", optional = true },
+  { "--concurrency N", "sends at once (1 in a new ledger)", optional = true },
   { "--yes", "more than 1 000 studies are right" },
   { "Tag=Value…", "which studies", optional = true, playground = "PatientName=SMITH*" },
 }

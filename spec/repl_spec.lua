@@ -105,16 +105,6 @@ describe("A session", function()
     shows("{ 1 }", "_err")
   end)
 
-  it("keeps the functions of Lua that it needs itself", function()
-    for _, name in ipairs { "type", "table", "next" } do
-      local _, shown = line(name .. " = 'CT'", 200)
-      assert.are.equal(name .. " is a name of Lua that modalua needs, so it keeps its value: choose another name", shown)
-    end
-    shows("{ 1 }", "{ 1 }")
-    contains(fails "table = nil error 'boom'", "boom")
-    shows("", "print = print")
-  end)
-
   it("suggests nothing for a field that exists and is nil", function()
     rawset(_G, "f", native.found { client = modalua.connect "http://x", id = "0-0", modality = "x", level = "Study", answers = {},
       notes = {} })
@@ -553,6 +543,9 @@ describe("Completion", function()
     offers('prompt_client:query("', 0)
     rawset(_G, "prompt_client_ids", { ID = JOB, Path = "/jobs/" .. JOB })
     offers('prompt_client:job("', 0, JOB .. '"')
+    local function never() error "called" end
+    rawset(_G, "prompt_client_ids", { ID = setmetatable({}, { __tostring = never, __concat = never }), Path = "/jobs/" .. JOB })
+    offers('prompt_client:job("', 0)
     rawset(_G, "prompt_client_ids", prompt_client:query(QUERY)) -- luacheck: ignore
     offers('prompt_client:query("', 0, QUERY .. '"')
     offers('prompt_pacs:get_query_answers("', 0, QUERY .. '"')
@@ -681,6 +674,14 @@ describe("The prompt on a terminal", function()
     for _, locale in ipairs { "LC_ALL=C", "LC_ALL=C.UTF-8" } do
       session({ environment = locale }, { { "#'Иванов山'\r", "15\n" }, { "'山\127Иванов\127\127'\r", '"Иван"\n' } })
     end
+  end)
+
+  it("goes on when a name of Lua has another value", function()
+    session({}, {
+      { "type, next, string, xpcall = 'CT', 1, 2, 3\r" }, { "rawset, rawget, tostring, print, debug, table = nil\r" },
+      { "type\r", '"CT"\n' }, { "table\r", "nil\n" }, { "{ 1, { 2 } }\r", "{ 1, { 2 } }\n" },
+      { "error 'boom'\r", "stdin:1: boom\n" },
+    })
   end)
 
   it("rejects input that is not UTF-8", function()
@@ -837,7 +838,7 @@ for _, version in ipairs(versions) do
         { "pacs:move(found, { Synchronous = false })\r", "\njob ", " has begun" },
         { "orthanc:job(_):wait()\r", "\nPACS sent 2 studies", "; verified: all of it has arrived" },
         { 'pacs:move_resources("Study", found)\r', "\n2 of 2 studies sent; verified: all of it has arrived" },
-        { "pacs:move(found, { TargetAet = 'NOWHERE' })\r", "nil" }, { "_err.outcomes\r" },
+        { "pacs:move(found, { TargetAet = 'NOWHERE' })\r", "nil  move " }, { "_err.outcomes == nil\r", "true\n" },
         { 'pacs:move_resources("Study", found, { TargetAet = "NOWHERE" })\r', "_err.outcomes has the outcome of each resource" },
         { "_err.outcomes\r", "\n0 of 2 studies sent; 0 verified" },
         { "orthanc:jobs { expand = true }\r", "\nID ", " DicomMove", " jobs\n" },

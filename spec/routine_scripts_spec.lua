@@ -214,7 +214,8 @@ for _, version in ipairs(versions.few) do
       end)
 
       it("ends when the server cannot compare a study with the rules", function()
-        local out = says({ { text = "the server may have cut the list" }, ends = true }, { ["/system"] = { Version = "1.10.1", ApiVersion = 15 },
+        local out = says({ { text = "the server may have cut the list" }, ends = true },
+          { ["/system"] = { Version = "1.10.1", ApiVersion = 15 },
           ["/studies/" .. FAULTY] = { ID = FAULTY, MainDicomTags = { StudyInstanceUID = "1.2" } }, ["/statistics"] = { CountStudies = 9 },
           ["/tools/find"] = modalua.json.array {} })
         assert.is_nil(out:find("next try", 1, true), out)

@@ -301,7 +301,7 @@ for _, version in ipairs(versions) do
         msta700 = { "unknown", "cannot be told: .*0xA700" },
         mstc000 = { "unknown", "cannot be told: mstc000 does not look at the destination when there is nothing to send" },
         ok3 = { "unknown", "cannot be told: ok3 does not look at the destination when there is nothing to send" },
-        rej113 = { "failed", "dicom: .*" },
+        rej113 = { "failed", "dicom: .*; the modality rejects the association: " },
         msta7000 = { "failed", "orthanc: the server knows no modality 'msta7000'; did you mean 'msta700'?" },
       } do
         local state, text = destination(from, "--to", "other")
@@ -347,6 +347,25 @@ for _, version in ipairs(versions) do
 end
 
 describe("At the shell", function()
+  it("check works without the settings of the modalities, and says where they are needed", function()
+    local function answer(code, body)
+      return faultd.route("/status", { code = code, body = json.encode(body) })
+    end
+    local server <close> = faultd.start {
+      { path = "/modalities", to = answer(403, {}) }, { path = "/modalities/a/echo", to = answer(200, {}) },
+      { path = "/system", to = answer(200, { Version = "1.12.7", DicomAet = "OWN", DicomPort = 4242 }) },
+    }
+    local rows = {}
+    for _, row in ipairs(assert(json.decode(command.run("-u", server.url, "check", "a", "--json", "--from", "a", "--to", "b").out))) do
+      rows[row.check] = row
+    end
+    assert.are.equal("ok", rows["modality a"].state)
+    assert.matches("^answers after %d+ ms$", rows["modality a"].detail)
+    local row = rows.destination
+    assert.are.same({ "failed", "orthanc" }, { row.state, row.kind, row.code })
+    contains(row.error, "this user may not read the modalities of the server: use --to-aet")
+  end)
+
   it("check says what to do when the server cannot be asked, by the reason", function()
     local function answering(answer)
       return faultd.start { { path = "/system", to = faultd.route("/status", answer) } }

@@ -35,17 +35,18 @@ end
 
 local UNKNOWN_DESTINATION <const> = 0xA801
 
--- The AE title of the destination; nil and what is wrong.
+-- The AE title of the destination; nil, what is wrong, and the code of this error, if it has one.
 local function aet_of(self, system)
   if not self.options.to then
     return self.options.to_aet or system.DicomAet
   end
   local options, why = destination.of(self, self.options.to)
   if not options then
-    return nil, why
+    return nil, why, "unknown_modality"
   end
   local settings = self:settings()
-  return options.TargetAet or settings and settings[options.to].AET, "this user may not read the modalities of the server: use --to-aet"
+  local aet = options.TargetAet or settings and settings[options.to].AET
+  return aet, not aet and "this user may not read the modalities of the server: use --to-aet" or nil
 end
 
 -- A StudyInstanceUID that no study has (PS3.5 B.2).
@@ -90,14 +91,14 @@ end
 -- dcmqrscp, look for the study first, and answer the same for every title: of these it cannot be told without sending something.
 function destination.check(self, add, system)
   local from, aet = self.options.from, nil
-  local why = self:unknown_modality(from)
+  local why, code = self:unknown_modality(from), "unknown_modality"
   if not why then
     self:modality(from) -- refuses what cannot be a name
-    aet, why = aet_of(self, system)
+    aet, why, code = aet_of(self, system)
   end
   if not aet then
     local to = self.options.to or self.options.to_aet or "the server"
-    return add("destination", "failed", from .. " → " .. to, why, { message = why, kind = "orthanc", code = "unknown_modality" })
+    return add("destination", "failed", from .. " → " .. to, why, { message = why, kind = "orthanc", code = code })
   end
   local what, err = ("destination %s of %s"):format(aet, from), move_nothing(self, aet)
   if err and err.dimse_status == UNKNOWN_DESTINATION then

@@ -1,4 +1,4 @@
--- core.lists: what lists and tables are asked for in several places.
+-- core.lists: functions on lists and tables that several parts need.
 local lists = {}
 
 -- Whether a value is in a list.

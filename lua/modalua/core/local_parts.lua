@@ -223,7 +223,8 @@ function local_parts.find(search, ask, limit, first)
   elseif limit == 0 then
     return nil
   end
-  local named, resources, err = keys_of_query(search), nil, nil
+  local named = keys_of_query(search)
+  local resources, err
   if named then
     resources, err = read_named(search, named)
   else

@@ -216,7 +216,10 @@ local function id_of(value, kind)
     return nil
   end
   local id = rawget(value, "ID")
-  local is_job = rawget(value, "State") ~= nil and rawget(value, "Type") ~= nil or rawget(value, "Path") == "/jobs/" .. tostring(id)
+  if type(id) ~= "string" then
+    return nil
+  end
+  local is_job = rawget(value, "State") ~= nil and rawget(value, "Type") ~= nil or rawget(value, "Path") == "/jobs/" .. id
   return (kind == "job" and is_job or kind == "query" and kinds.of(value) == "found") and id or nil
 end
 

@@ -27,28 +27,6 @@ local pending -- for `show`: a text, or results {…, n =}
 local note -- for `show`, behind that: a text, or nil
 local seconds -- the duration of the last line
 
--- ---- Lua's own globals ----
-
--- The Lua half has the globals of the session, so an input such as `type = "CT"` would break all that follows.
-local type, next, rawget, rawset = type, next, rawget, rawset
-local own_globals = {} -- name -> value
-for name in ("assert coroutine debug error getmetatable io ipairs load math next os package pairs pcall print rawequal rawget rawlen "
-  .. "rawset require select setmetatable string table tonumber tostring type utf8 xpcall"):gmatch "%w+" do
-  own_globals[name] = rawget(_G, name)
-end
-local replaced -- the name of one that the present input has replaced by something of another type
-
--- Takes the results of an input, which it returns.
-local function restore_globals(...)
-  for name, value in next, own_globals do
-    if type(rawget(_G, name)) ~= type(value) then
-      rawset(_G, name, value)
-      replaced = name
-    end
-  end
-  return ...
-end
-
 -- ---- the start of a session ----
 
 -- Sets a global, unless the script has set it.
@@ -318,8 +296,7 @@ end
 local function run_compiled(f, text)
   local failure
   local lookups = start_lookups(text)
-  local results = table.pack(xpcall(function() return restore_globals(f()) end, function(e)
-    restore_globals()
+  local results = table.pack(xpcall(f, function(e)
     rawset(_G, "_err", e)
     failure = message_of(e)
     failure = failure .. hint_of(text, failure)
@@ -336,9 +313,7 @@ end
 
 -- What is shown behind the results of an input; nil: nothing.
 local function note_of(text, results, lost)
-  if replaced then
-    return ("%s is a name of Lua that modalua needs, so it keeps its value: choose another name"):format(replaced)
-  elseif lost or not succeeded(results) then
+  if lost or not succeeded(results) then
     local lines = { lost or not pending and letters.shown(tostring(results[2])) or nil }
     lines[#lines + 1] = outcomes.rest_of_error(rawget(_G, "_err"))
     return lines[1] and table.concat(lines, "\n")
@@ -399,7 +374,7 @@ end
 
 function evaluate.line(input)
   local began = task.now()
-  pending, note, replaced = nil, nil, nil
+  pending, note = nil, nil
   local ok, answer
   if type(input) == "table" then
     ok, answer = pcall(input.name and handle_script or handle_watched, input.text, input.name)

@@ -47,7 +47,7 @@ local function check_modalities(self, add)
   for _, row in ipairs(rows) do
     local where = row.aet and ("%s (%s)"):format(tostring(row.aet), session.row_address(row)) or ""
     if row.answers then
-      add("modality " .. row.name, "ok", ("%s answers after %d ms"):format(where, row.milliseconds))
+      add("modality " .. row.name, "ok", ("%s%sanswers after %d ms"):format(where, where ~= "" and " " or "", row.milliseconds))
     else
       add("modality " .. row.name, "failed", where, row.error, row)
     end
