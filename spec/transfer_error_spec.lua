@@ -484,4 +484,51 @@ describe("A modality that is asked for the numbers of images of many studies", f
   it("is asked one by one when it matches no lists", function()
     assert.are.equal(11, count(place_of(10, { lists = 1 }), 10, 10))
   end)
+
+  -- Makes the modality reject what is asked while it answers another question.
+  local function single(place)
+    local modality, find, is_busy = place.modality, place.modality.find, false
+    function modality.find(self, data)
+      if is_busy then
+        native.sleep(0.001)
+        return nil, native.fail("find", "dicom", "rejected", "the association was rejected")
+      end
+      is_busy = true
+      native.sleep(0.005)
+      is_busy = false
+      return find(self, data)
+    end
+    return place
+  end
+
+  it("is not believed to lack what it had no association left for, and is then asked one question at a time", function()
+    local place = single(place_of(7, { lists = 1 }))
+    count(place, 10, 7)
+    assert.are.equal(11, count(place, 10, 7)) -- a list, and each one
+  end)
+
+  it("cannot be asked when one of two questions fails again and again", function()
+    local place = place_of(4, { lists = 1 })
+    local find = place.modality.find
+    function place.modality.find(self, data)
+      if data.Query.StudyInstanceUID == "1.2.1" then
+        native.sleep(0.001)
+        return nil, native.fail("find", "dicom", nil, "the association broke off")
+      end
+      native.sleep(0.005)
+      return find(self, data)
+    end
+    local numbers, err = holdings.count(place, {}, "Study", { { StudyInstanceUID = "1.2.1" }, { StudyInstanceUID = "1.2.2" } })
+    assert.are.same({ n = 2, nil, "the association broke off" }, table.pack(numbers, err and err.message))
+  end)
+
+  it("is asked in shorter lists for what a long one did not find, when it is seen meanwhile that it knows lists", function()
+    local place = place_of(100, { lists = 60 })
+    local find = place.modality.find
+    function place.modality.find(self, data)
+      place.knows_lists = not data.Query.StudyInstanceUID:find("\\", 1, true) or place.knows_lists
+      return find(self, data)
+    end
+    count(place, 100, 100, 100)
+  end)
 end)

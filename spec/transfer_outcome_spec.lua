@@ -140,6 +140,7 @@ describe("A side that is out of resources", function()
   -- A worker that notes what becomes of items: losers, those that lost a try; alone, those that are sent alone.
   local function listener()
     return { breaker = breaker.new(native.now), settings = { retries = 3 }, run_n = 1, alone = {}, losers = {},
+      ledger = { totals = function() return {} end },
       postpone = function() end, sent = function() end, fail = function(self, item) table.insert(self.losers, item.id) end,
       compare = { expect = function() return true end }, send = { echo_destination = function() return true end } }
   end
@@ -196,6 +197,143 @@ describe("A side that is out of resources", function()
     refuse(worker, 1, 2)
     assert.are.same({ true, true }, worker.alone)
     assert.are.same({}, worker.losers)
+  end)
+end)
+
+describe("A transfer at its last items", function()
+  local now, clock = native.now, 0
+
+  setup(function()
+    function native.now() return clock end
+  end)
+
+  teardown(function()
+    native.now = now
+  end)
+
+  -- A worker that has sent something, on a ledger in which the items of `open` are not finished. answers: what the destination does.
+  local function worker_with(open, answers)
+    local worker = { breaker = breaker.new(native.now), settings = { retries = 3 }, goods = 1, run_n = 1, done = 1, open = open, losers = {},
+      compare = { expect = function() return true end }, send = { echo_destination = function() return answers end },
+      bell = { ring = function() end }, postpone = function() end,
+      side_failed = getmetatable(worker_of(client_of {}, { kind = "peer", peer = { peer = "clinic" } }, {})).side_failed,
+      fail = function(self, item) table.insert(self.losers, item.id) end }
+    worker.ledger = { describe = function() return { found_all = 1 } end, open_ids = function() return worker.open end,
+      open_items = function() return { todo = #worker.open, sending = 0, sent = 0 } end,
+      totals = function() return { done = { items = worker.done } } end }
+    return worker
+  end
+
+  -- A side fails with each of these items, after so many seconds.
+  local function refuse(worker, seconds, status, ...)
+    clock = clock + seconds
+    local err = native.fail("store", "dicom", nil, "refused")
+    err.dimse_status = status
+    for _, id in ipairs { ... } do
+      send_outcome.take(worker, { { id = id, began = clock } }, nil, err)
+    end
+  end
+
+  it("tries none of them for ever that a side refuses for a quarter of an hour", function()
+    local worker = worker_with({ 7, 8 }, true)
+    refuse(worker, 0, 0x0122, 7, 8)
+    refuse(worker, 899, 0x0122, 7, 8)
+    assert.are.same({}, worker.losers)
+    refuse(worker, 1, 0x0122, 7, 8)
+    assert.are.same({ 7, 8 }, worker.losers)
+  end)
+
+  it("is not there yet while an item was not tried, however many have failed and ended", function()
+    local worker = worker_with({ 1, 2, 3, 4, 5, 6, 7, 8, 9 }, true)
+    refuse(worker, 0, 0x0122, 1, 2, 3, 4, 5, 6, 7)
+    worker.open = { 7, 8, 9 }
+    refuse(worker, 900, 0x0122, 7)
+    assert.are.same({}, worker.losers)
+  end)
+
+  it("is not there yet for an item that has failed once", function()
+    local worker = worker_with({ 7 }, true)
+    refuse(worker, 0, 0x0122, 7)
+    worker.open = { 7, 8 } -- transfer.add
+    refuse(worker, 900, 0x0122, 8)
+    assert.are.same({}, worker.losers)
+    refuse(worker, 1, 0x0122, 7)
+    assert.are.same({ 7 }, worker.losers)
+  end)
+
+  it("is not there yet when another worker has sent something", function()
+    local worker = worker_with({ 7 }, true)
+    refuse(worker, 0, 0x0122, 7)
+    worker.done = 2
+    refuse(worker, 900, 0x0122, 7)
+    assert.are.same({}, worker.losers)
+    refuse(worker, 900, 0x0122, 7)
+    assert.are.same({ 7 }, worker.losers)
+  end)
+
+  it("is not there yet when a side has not answered a question meanwhile", function()
+    local worker = worker_with({ 7 }, true)
+    refuse(worker, 0, 0x0122, 7)
+    clock = clock + 1
+    worker:side_failed(native.fail("find", "network", nil, "no answer"), "to")
+    refuse(worker, 900, 0x0122, 7)
+    assert.are.same({}, worker.losers)
+  end)
+
+  it("waits for a destination that cannot be asked whether it is there", function()
+    local worker = worker_with({ 7 }, nil)
+    refuse(worker, 0, 0xA702, 7)
+    refuse(worker, 900, 0xA702, 7)
+    assert.are.same({}, worker.losers)
+  end)
+end)
+
+describe("What waits for its comparison when verify becomes \"job\"", function()
+  -- What becomes of an item whose transfer ended well or with this error, and of which so much has arrived: the changes of it.
+  local function changes(err, held)
+    local settings = { verify = "count", retries = 3 }
+    local worker = worker_of(client_of {}, { kind = "peer", peer = { peer = "clinic" } }, settings)
+    local list = {}
+    function worker.ledger.record(_, batch)
+      for _, change in ipairs(batch) do
+        list[#list + 1] = { change.to, change.verified, change.reason }
+      end
+      return {}
+    end
+    function worker.compare.read_bytes() end
+    function worker.compare.after(_, items)
+      items[1].verdict, items[1].held, items[1].expected = "short", held, 10
+      return true
+    end
+    -- The checker's next look at what has ended.
+    local function check()
+      worker.ended = nil
+      worker.bell = { ring = function() worker.ended = true end, wait = function() worker.ended = true end }
+      worker:checker()
+    end
+    send_outcome.take(worker, { { id = 1, owner = 1, state = "sending", tries = 0, uids = {}, began = 0 } }, not err and {} or nil, err)
+    if held then
+      check()
+      worker.late[1].again = 0
+    end
+    settings.verify = "job"
+    check()
+    assert(worker:flush())
+    return list
+  end
+
+  it("is done when its transfer has ended well", function()
+    assert.are.same({ { "sent" }, { "done", "job" } }, changes(nil, nil))
+  end)
+
+  it("is not done when its transfer has failed", function()
+    local err = native.fail("store", "dicom", nil, "the association broke off")
+    err.orthanc_status = 9
+    assert.are.same({ { "sent" }, { "todo", nil, "dicom" } }, changes(err, nil))
+  end)
+
+  it("is not done when a part of it is missing", function()
+    assert.are.same({ { "sent" }, { "todo", nil, "short" } }, changes(nil, 3))
   end)
 end)
 

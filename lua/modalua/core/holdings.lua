@@ -22,7 +22,7 @@ local COUNTS_LOCALLY = "1.11.0" -- from here on /tools/find knows RequestedTags
 -- ---- places ----
 
 -- A place is { client =, modality = nil for this Orthanc itself, knows_lists =, longest = of the lists that it takes, where it has refused
--- longer ones, fault = why it cannot be asked }. `clock`: the operation, of which only two fields matter: `deadline`, and `uids_per_list`,
+-- longer ones, is_single = it answers one question at a time, fault = why it cannot be asked }. `clock`: the operation, of which only two fields matter: `deadline`, and `uids_per_list`,
 -- how many UIDs are asked for together (50 without it).
 --
 -- An answer that is not what it should be is a reason why the place cannot be asked: it does not show that the place lacks something.
@@ -227,17 +227,41 @@ local function count_list(place, clock, level, parent, uids, numbers)
   return done, err
 end
 
--- Asks one by one for UIDs that a list has not shown, until another task sees that the place knows lists. Returns true, or nil and the
--- reason.
-function count_each(place, clock, level, parent, uids, numbers)
-  local done, err = true, nil
-  requests.each(#uids, SINGLES_AT_ONCE, function(i)
-    if done and not place.knows_lists then
-      done, err = count_list(place, clock, level, parent, { uids[i] }, numbers)
+-- Asks one by one, `at_once` at a time, until one question fails, or another task sees that the place knows lists. Returns the UIDs that
+-- are still open, and the reason of the first failure.
+local function ask_each(place, clock, level, parent, uids, numbers, at_once)
+  local answered, failure = {}, nil
+  requests.each(#uids, at_once, function(i)
+    local good, err = count_list(place, clock, level, parent, { uids[i] }, numbers)
+    answered[i] = good
+    if not good then
+      failure = failure or err
     end
-    return done and not place.knows_lists
+    return not failure and not place.knows_lists
   end)
-  return done, err
+  local open = {}
+  for i, uid in ipairs(uids) do
+    open[#open + 1] = not answered[i] and uid or nil
+  end
+  return open, failure
+end
+
+-- Asks one by one for UIDs that a list has not shown. A place may accept one association only: when a question fails, what is open is asked
+-- for again, one question at a time, and a place that answers then is always asked so. Returns true, or nil and the reason.
+function count_each(place, clock, level, parent, uids, numbers)
+  local at_once = place.is_single and 1 or math.min(SINGLES_AT_ONCE, #uids)
+  local open, err = ask_each(place, clock, level, parent, uids, numbers, at_once)
+  if err and at_once > 1 then
+    place.fault = nil
+    open, err = ask_each(place, clock, level, parent, open, numbers, 1)
+    place.is_single = not err
+  end
+  if err then
+    return nil, err
+  elseif #open > 0 and #uids > UIDS_PER_LIST then -- it knows lists, but perhaps not one as long as that which has shown nothing
+    return count_parts(place, clock, level, parent, open, UIDS_PER_LIST, numbers)
+  end
+  return true
 end
 
 -- Adds to `numbers` the resources of one parent that the place has, with at most `size` of them in one question, and never more than it is

@@ -148,9 +148,14 @@ function Breaker:try_one()
   self.state, self.taken = "trial", nil
 end
 
+-- A side has not answered a question, which is no transfer.
+function Breaker:note_silence()
+  self.silent_at = self.now()
+end
+
 -- The sides were asked, and one did not answer.
 function Breaker:stay_open(side, reason)
-  self.silent_at = self.now()
+  self:note_silence()
   open(self, side, reason)
 end
 

@@ -51,6 +51,15 @@ function methods:open_items()
   return open
 end
 
+-- L:open_ids() -> list of the ids of the items that are not finished.
+function methods:open_ids()
+  local list, err = self:query "SELECT id FROM item WHERE state IN ('todo', 'sending', 'sent')"
+  for i, row in ipairs(list or {}) do
+    list[i] = row.id
+  end
+  return list, err
+end
+
 -- L:minutes(since) -> list of { minute = when it began, worker =, done =, failed =, instances =, bytes = } from that time on, in order.
 function methods:minutes(since)
   local list, err = self:query("SELECT * FROM minute WHERE minute >= $1 ORDER BY minute, worker", (since or 0) // 60000)

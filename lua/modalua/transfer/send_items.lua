@@ -268,6 +268,7 @@ function Items:side_failed(err, side)
   if class == "stop" then
     self.fatal = self.fatal or err
   else
+    self.breaker:note_silence()
     self.breaker:note_side(err, blamed == "server" and blamed or side, math.max(1, self.run_n))
   end
   self.bell:ring()
@@ -434,6 +435,11 @@ end
 
 -- ---- after ----
 
+local function fail_short(self, item)
+  self:fail(item, native.fail("transfer", "dicom", "short", ("the destination has %d of %d instances"):format(item.held,
+    item.expected or 0)))
+end
+
 -- An item of which something is missing at the destination.
 local function on_short(self, item)
   if item.error then
@@ -453,8 +459,7 @@ local function on_short(self, item)
     item.round, item.again = round, native.now() + points.seconds(ROUNDS[round])
     self.late[#self.late + 1] = item
   elseif not ROUNDS[round] then
-    self:fail(item, native.fail("transfer", "dicom", "short", ("the destination has %d of %d instances"):format(item.held,
-      item.expected or 0)))
+    fail_short(self, item)
   end
 end
 
@@ -515,6 +520,21 @@ local function is_to_be_flushed(self)
   return #self.changes >= 2 * BATCH or self.changes.since and native.now() - self.changes.since >= BATCH_SECONDS
 end
 
+-- Ends items that are not to be compared: the sender's word counts. An item of which it has said that it failed, or of which a comparison
+-- has shown too little before `verify` became "job", is not done.
+local function conclude_unseen(self, items)
+  for _, item in ipairs(items) do
+    if item.error then
+      on_short(self, item)
+    elseif item.round then
+      fail_short(self, item)
+    else
+      self.compare:read_bytes(item)
+      self:done(item, "job")
+    end
+  end
+end
+
 -- Records what has ended, and compares it. Returns whether that worked.
 local function check(self)
   local items = self.breaker.state ~= "open" and take_checks(self) or {}
@@ -524,10 +544,7 @@ local function check(self)
   elseif #items == 0 then
     return self.breaker.state ~= "open"
   elseif not self:compares() then
-    for _, item in ipairs(items) do
-      self.compare:read_bytes(item)
-      self:done(item, "job")
-    end
+    conclude_unseen(self, items)
     return true
   end
   local good, err = self.compare:after(items, self.settings.verify)

@@ -90,26 +90,46 @@ end
 
 local LAST_SECONDS <const> = 900
 
--- Whether the whole transfer, and not only this group, is at its last items: each item that is left has failed with an error of a side
--- since the last good transfer, for a quarter of an hour, in which both sides have answered each question. Waiting helps them no more than
--- a side that refuses one item for good. `self.last`: the items that have failed so, and since when.
-local function is_at_last(self, group)
-  local goods, last, now = self.goods or 0, self.last, native.now()
-  if goods == 0 then
+-- Whether each item that is not finished is one of those of `last` (see is_at_last).
+local function have_all_failed(self, last)
+  local info, open = self.ledger:describe(), self.ledger:open_items()
+  if not (info and info.found_all and open) or last.n < open.todo + open.sending + open.sent then
     return false
-  elseif not last or last.goods ~= goods or (self.breaker.silent_at or -math.huge) >= last.since then
-    last = { goods = goods, since = now, ids = {}, n = 0 }
+  end
+  local ids = self.ledger:open_ids()
+  for _, id in ipairs(ids or {}) do
+    if not last.ids[id] then
+      return false
+    end
+  end
+  return ids ~= nil
+end
+
+-- Whether the whole transfer, and not only this group, is at its last items: each item that is left has failed with an error of a side
+-- since some worker has last sent one, and those of the group for a quarter of an hour, in which both sides have answered each question of
+-- this worker. Waiting helps them no more than a side that refuses one item for good. A destination that this server cannot ask may be
+-- away. `self.last`: since when that is so, the number of items that were done then, and when each item has first failed so.
+local function is_at_last(self, group, side)
+  local goods, last, now = self.goods or 0, self.last, native.now()
+  local totals = goods > 0 and self.ledger:totals()
+  if not totals then
+    return false
+  end
+  local done = totals.done and totals.done.items or 0
+  if not last or last.goods ~= goods or last.done ~= done or (self.breaker.silent_at or -math.huge) >= last.since then
+    last = { goods = goods, done = done, since = now, ids = {}, n = 0 }
     self.last = last
   end
+  local latest = -math.huge -- of the first failures of the group
   for _, item in ipairs(group) do
     last.n = last.n + (last.ids[item.id] and 0 or 1)
-    last.ids[item.id] = true
+    last.ids[item.id] = last.ids[item.id] or now
+    latest = math.max(latest, last.ids[item.id])
   end
-  if now - last.since < points.seconds(LAST_SECONDS) then
+  if now - latest < points.seconds(LAST_SECONDS) or not have_all_failed(self, last) then
     return false
   end
-  local info, open = self.ledger:describe(), self.ledger:open_items()
-  return info and info.found_all ~= nil and open ~= nil and last.n >= open.todo + open.sending + open.sent
+  return side ~= "to" or self.send:echo_destination() ~= nil
 end
 
 -- A transfer has ended well that began at that time.
@@ -132,7 +152,7 @@ end
 
 -- A side has failed with these items, which are tried later; at last, with a try less.
 function send_outcome.take_side(self, group, err, side)
-  if is_at_last(self, group) then
+  if is_at_last(self, group, side) then
     return decide_group(self, group, err)
   end
   self.breaker:note_side(err, side, self.run_n)
