@@ -3,7 +3,8 @@
 --   modalua scripts/anonymise_and_send.lua --from pacs --to research --max 20 StudyDate=-7d StudyDescription='*CHEST*'
 --
 -- Prints a line for each study: sent, FAILED or UNKNOWN, its UID, and the UID of the anonymised copy. The copy is removed from the server
--- when it has been sent; what was brought stays there. Orthanc's own profile of anonymisation is used; texts inside of images are not changed.
+-- when it has been sent; what was brought stays there. Orthanc's own profile of anonymisation is used; texts inside of images are not
+-- changed.
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"
 

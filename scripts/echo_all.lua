@@ -4,7 +4,8 @@
 --   modalua scripts/echo_all.lua --nagios         one line; the exit status is 0 (OK) or 2 (CRITICAL)
 --   modalua scripts/echo_all.lua --metrics /var/lib/prometheus/node-exporter/modalities.prom
 --
--- When the Orthanc server itself does not answer, no modality is asked: the line for Nagios is CRITICAL, and the file has no modality.
+-- When the Orthanc server itself does not answer, no modality is asked: the line for Nagios is CRITICAL, and the file has
+-- modalua_server_up 0.
 -- A modality that does not answer gets a C-FIND that finds nothing, since some refuse C-ECHO. Only when that fails too is it silent.
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"
@@ -31,11 +32,11 @@ local rows, errors = modalua.task.map(names, function(name)
 end, { limit = #names + 1 })
 assert(not errors, errors and select(2, next(errors)))
 
-local silent, figures, metrics = away and 1 or 0, {}, {}
+local silent, figures, metrics = away and 1 or 0, {}, { ("modalua_server_up %d\n"):format(away and 0 or 1) }
 for i, row in ipairs(rows) do
   silent = silent + 1 - row.up
   figures[i] = ("'%s'=%.3fs"):format(row.name, row.seconds)
-  metrics[i] = ('modalua_modality_up{name="%s"} %d\nmodalua_modality_answer_seconds{name="%s"} %.3f\n'):format(row.name, row.up, row.name,
+  metrics[i + 1] = ('modalua_modality_up{name="%s"} %d\nmodalua_modality_answer_seconds{name="%s"} %.3f\n'):format(row.name, row.up, row.name,
     row.seconds)
   if not options.nagios then
     print(("%-16s %6.0f ms  %s"):format(row.name, row.seconds * 1000, row.message))

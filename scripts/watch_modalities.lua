@@ -16,8 +16,8 @@ local task = require "modalua.task"
 
 local options = arguments.read {
   about = "Sends a C-ECHO to modalities again and again, and says when one of them stops answering, and when it answers again.",
-  { "--every SECONDS", "from one round to the next", default = 60.0 },
-  { "--timeout SECONDS", "that a modality has to answer", default = 5 },
+  { "--every SECONDS", "from the start of one round to the start of the next", default = 60.0 },
+  { "--timeout SECONDS", "how long a modality may take to answer", default = 5 },
   { "--rounds N", "ends after so many rounds; without it, goes on", optional = true },
   { "--metrics FILE", "writes figures for Prometheus into this file", optional = true },
   { "--only NAME,NAME", "these modalities; without it, all that the server knows", optional = true },

@@ -17,7 +17,7 @@ local RECIPES = { "echo_all", "find_studies", "pull_cohort", "nightly_prefetch",
   "worklist_table", "compare_archives", "anonymise_and_send", "upload_folder", "export_zip", "watch_jobs" }
 local OTHERS = { "first_steps", "find_and_move", "migrate", "watch_modalities" }
 local LEAST_LINES, MOST_LINES = 15, 40
-local LONGER = { echo_all = 44, prefetch_priors = 44, route_stable_studies = 98 }
+local LONGER = { echo_all = 44, prefetch_priors = 47, route_stable_studies = 99 }
 
 local function lines_of(text)
   local lines = {}
@@ -162,7 +162,7 @@ describe("With the servers of a user,", function()
     local result = run("echo_all", "--metrics", directory .. "/metrics")
     assert.are.same({ "", 0 }, { result.err, result.status })
     assert.matches("^archive +%d+ ms  answers\npacs +%d+ ms  answers\nris +%d+ ms  answers\n$", result.out)
-    assert.matches('^modalua_modality_up{name="archive"} 1\nmodalua_modality_answer_seconds{name="archive"} [%d.]+\n',
+    assert.matches('^modalua_server_up 1\nmodalua_modality_up{name="archive"} 1\nmodalua_modality_answer_seconds{name="archive"} [%d.]+\n',
       served.read_file(directory .. "/metrics"))
     result = run("echo_all", "--nagios")
     assert.matches("^OK %- 3 of 3 modalities answer | 'archive'=[%d.]+s 'pacs'=[%d.]+s 'ris'=[%d.]+s\n$", result.out)
@@ -178,11 +178,11 @@ describe("With the servers of a user,", function()
     assert.matches("^CRITICAL %- 3 of 4 modalities answer | ", nagios.out)
   end)
 
-  it("echo_all is critical, and its file has no modality, when the server does not answer", function()
+  it("echo_all is critical, and its file says so, when the server does not answer", function()
     local path = directory .. "/of_no_server"
     served.write_file(path, 'modalua_modality_up{name="pacs"} 1\n')
     local result = command.run("-u", "http://127.0.0.1:1", "scripts/echo_all.lua", "--nagios", "--metrics", path)
-    assert.are.same({ "", 2, "" }, { result.err, result.status, served.read_file(path) })
+    assert.are.same({ "", 2, "modalua_server_up 0\n" }, { result.err, result.status, served.read_file(path) })
     assert.matches("^CRITICAL %- the server does not answer: http://127%.0%.0%.1:1: no connection could be made [^\n]+\n$", result.out)
     result = command.run("-u", "http://127.0.0.1:1", "scripts/echo_all.lua")
     assert.are.same({ "", 1 }, { result.out, result.status })

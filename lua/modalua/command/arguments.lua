@@ -46,7 +46,7 @@ local function argument_of(row)
     return "flag", { name = name, target = target, description = help }
   end
   if row.default then
-    help = ("%s (default: %s)"):format(help, row.default)
+    help = ("%s (default: %s)"):format(help, (tostring(row.default):gsub("%.0$", "")))
   end
   local kind = math.type(row.default)
   return "option", { name = name, target = target, argname = value, description = help,

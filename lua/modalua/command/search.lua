@@ -120,7 +120,7 @@ end
 search.level = { "option", name = "-L --level", argname = "LEVEL", default = "Study", convert = to_level,
   description = "Patient, Study, Series or Instance" }
 search.keep = { "option", name = "--keep", argname = "TAG", count = "*",
-  description = "sends the filter by this tag although its level does not have it, or DICOM no such value" }
+  description = "sends the filter by this tag although its level does not have it, or DICOM does not allow its value" }
 search.utf8 = characters.utf8
 search.tags = { "argument", name = "Tag=Value", argname = "Tag=Value", target = "tags", args = "*",
   description = "a filter, as DICOM matches it: * is any text, ? any character, 20240101-20240331 a range; a date may also be 2024-01-31, "

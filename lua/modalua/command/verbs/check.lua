@@ -157,7 +157,7 @@ return {
     { "option", name = "--timeout", argname = "SECONDS", convert = session.positive_integer " of seconds",
       description = "how long the server waits for a modality at each step" },
     { "option", name = "--from", argname = "NAME", complete = "modality",
-      description = "the modality that is to send: does it know the destination?" },
+      description = "the modality that is to send; asks whether it knows the destination" },
     { "option", name = "--to", argname = "NAME", complete = "modality",
       description = "the destination, as in move; without it, the server itself" },
     { "option", name = "--to-aet", argname = "AET", description = "the destination: an AE title that only the sending modality knows" },
