@@ -216,8 +216,8 @@ describe("A transfer at its last items", function()
 
   -- A worker that has sent something, on a ledger in which the items of `open` are not finished. answers: what the destination does.
   local function worker_with(open, answers)
-    local worker = { breaker = breaker.new(native.now), settings = { retries = 3 }, goods = 1, run_n = 1, done = 1, open = open, losers = {},
-      compare = { expect = function() return true end }, send = { echo_destination = function() return answers end },
+    local worker = { breaker = breaker.new(native.now), settings = { retries = 3 }, goods = 1, run_n = 1, done = 1, open = open,
+      losers = {}, compare = { expect = function() return true end }, send = { echo_destination = function() return answers end },
       bell = { ring = function() end }, postpone = function() end,
       side_failed = getmetatable(worker_of(client_of {}, { kind = "peer", peer = { peer = "clinic" } }, {})).side_failed,
       fail = function(self, item) table.insert(self.losers, item.id) end }

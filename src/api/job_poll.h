@@ -20,8 +20,8 @@ typedef struct job_poll {
     double heard;              /* when the server last answered a poll */
     double asked;              /* when the last poll began */
     double unfinished; /* seconds from `begun` to the last poll that has found the job unfinished */
-    call_step on_success;      /* the job has succeeded. Stack: its record, its result */
-    call_step on_gone;         /* the server has forgotten the job. Stack: nil, error */
+    call_step on_success; /* the job has succeeded. Stack: its record, its result */
+    call_step on_gone;    /* the server has forgotten the job. Stack: nil, error */
     call_step on_failure; /* the job has failed. Stack: nil, error. NULL = they are the results */
     call_step on_open; /* the wait has ended without the job's outcome. Stack and NULL: the same */
 } job_poll;

@@ -35,7 +35,7 @@ struct remote {
     unsigned max_moves; /* transfers at once, for transfers by this userdata */
     double latest;      /* a new transfer must have been submitted by then (http_request) */
     double usual;       /* seconds after which the job of a new transfer is first asked for */
-    double unfinished;  /* see remote_l_take_unfinished; -1 = no job has ended since the last call */
+    double unfinished; /* see remote_l_take_unfinished; -1 = no job has ended since the last call */
     char name[ORTHANC_ID_SIZE];
     char path[ORTHANC_ID_SIZE + 16]; /* its route: "/modalities/pacs" */
 };
