@@ -2,8 +2,8 @@
 --
 --   modalua scripts/anonymise_and_send.lua --from pacs --to research --max 20 StudyDate=-7d StudyDescription='*CHEST*'
 --
--- Prints a line for each study: its outcome, its UID, and the UID of the anonymised copy. The copy is removed from the server when it has
--- been sent; what was brought stays there. Orthanc's own profile of anonymisation is used; texts inside of images are not changed.
+-- Prints a line for each study: sent, FAILED or UNKNOWN, its UID, and the UID of the anonymised copy. The copy is removed from the server
+-- when it has been sent; what was brought stays there. Orthanc's own profile of anonymisation is used; texts inside of images are not changed.
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"
 
@@ -39,7 +39,7 @@ for _, study in ipairs(found.answers) do
   for _, id in ipairs(assert(orthanc:find { Level = "Study", Query = { StudyInstanceUID = study.StudyInstanceUID } })) do
     local uid, err = send_copy(id)
     failed = failed + (uid and 0 or 1)
-    print(uid and "sent" or "FAILED", study.StudyInstanceUID, uid or err.message)
+    print(uid and "sent" or err.kind == "unknown" and "UNKNOWN" or "FAILED", study.StudyInstanceUID, uid or err.message)
   end
 end
 os.exit(failed > 0 and 1 or 0)

@@ -4,6 +4,7 @@
 --   modalua scripts/echo_all.lua --nagios         one line; the exit status is 0 (OK) or 2 (CRITICAL)
 --   modalua scripts/echo_all.lua --metrics /var/lib/prometheus/node-exporter/modalities.prom
 --
+-- When the Orthanc server itself does not answer, no modality is asked: the line for Nagios is CRITICAL, and the file has no modality.
 -- A modality that does not answer gets a C-FIND that finds nothing, since some refuse C-ECHO. Only when that fails too is it silent.
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"
@@ -14,7 +15,9 @@ local options = arguments.read {
   { "--nagios", "prints one line for Nagios" },
 }
 local orthanc = modalua.connect()
-local names = assert(orthanc:modalities())
+local names, away = orthanc:modalities()
+assert(names or not options.dry_run, away)
+names = names or {}
 table.sort(names)
 if options.dry_run then
   return arguments.announce(options, "ask %s", table.concat(names, ", "))
@@ -28,7 +31,7 @@ local rows, errors = modalua.task.map(names, function(name)
 end, { limit = #names + 1 })
 assert(not errors, errors and select(2, next(errors)))
 
-local silent, figures, metrics = 0, {}, {}
+local silent, figures, metrics = away and 1 or 0, {}, {}
 for i, row in ipairs(rows) do
   silent = silent + 1 - row.up
   figures[i] = ("'%s'=%.3fs"):format(row.name, row.seconds)
@@ -39,8 +42,10 @@ for i, row in ipairs(rows) do
   end
 end
 if options.nagios then
-  print(("%s - %d of %d modalities answer | %s"):format(silent > 0 and "CRITICAL" or "OK", #names - silent, #names,
-    table.concat(figures, " ")))
+  local text = away and "the server does not answer: " .. away.message or ("%d of %d modalities answer"):format(#names - silent, #names)
+  print(("%s - %s | %s"):format(silent > 0 and "CRITICAL" or "OK", text, table.concat(figures, " ")))
+elseif away then
+  io.stderr:write(away.message, "\n")
 end
 if options.metrics then -- written beside and renamed, so that no reader sees a half of it
   local file = assert(io.open(options.metrics .. ".new", "w"))

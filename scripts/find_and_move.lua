@@ -2,7 +2,7 @@
 --
 --   modalua scripts/find_and_move.lua --from pacs --to archive PatientID='03HD*' StudyDate=2024-01-01..2024-03-31
 --
--- The exit status is 1 when a study was not moved.
+-- A study is moved, FAILED, or UNKNOWN: nothing tells whether it was moved. The exit status is 1 when a study is not moved.
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"
 
@@ -33,7 +33,8 @@ for _, outcome in ipairs(outcomes or assert(err.outcomes, err)) do
   local uid, why = outcome.resource.StudyInstanceUID, outcome.error and "\t" .. outcome.error.message or ""
   local study = study_of[uid]
   failed = failed + (outcome.error and 1 or 0)
-  print(outcome.error and "FAILED" or "moved", study.StudyDate or "", study.PatientName or "", study.StudyDescription or "", uid .. why)
+  local word = not outcome.error and "moved" or outcome.error.kind == "unknown" and "UNKNOWN" or "FAILED"
+  print(word, study.StudyDate or "", study.PatientName or "", study.StudyDescription or "", uid .. why)
 end
 print(("%d of %d studies moved from %s to %s"):format(#found.answers - failed, #found.answers, options.from, options.to))
 os.exit(failed > 0 and 1 or 0)

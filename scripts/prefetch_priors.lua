@@ -41,11 +41,14 @@ if priors[1] then
   local ledger = name .. ".ledger"
   local summary, err = transfer.run { ledger = ledger, from = source, to = target, items = priors, dry_run = options.dry_run, yes = true }
   io.stderr:write(err and tostring(err) .. "\n" or "")
-  summary = summary or err.summary or os.exit(1)
-  for item in transfer.items(ledger) do
-    print(item.state, item.patient_id, item.date, item.key, item.message or "")
+  summary = summary or err.summary
+  failed = failed + (summary and summary.state == "finished" and 0 or 1)
+  if summary then
+    for item in transfer.items(ledger) do
+      print(item.state, item.patient_id, item.date, item.key, item.message or "")
+    end
+    failed = failed + summary.items.failed + summary.items.unknown
   end
-  failed = failed + summary.items.failed + summary.items.unknown + (summary.state == "finished" and 0 or 1)
   os.remove(ledger)
   os.remove(name)
 end

@@ -40,7 +40,8 @@ end
 
 -- Whether it may help to ask again: the server, the way to the destination, or the destination has failed, and not this study.
 local function may_pass(err)
-  return err.retryable or err.kind == "network" or err.kind == "timeout" or err.kind == "unknown" and err.code ~= "unproven"
+  local is_lasting = err.code == "unproven" or err.code == "truncated"
+  return err.retryable or err.kind == "network" or err.kind == "timeout" or err.kind == "unknown" and not is_lasting
     or err.kind == "dicom" and not err.dimse_status
 end
 

@@ -4,9 +4,10 @@
 --   modalua scripts/watch_modalities.lua --rounds 1 --only pacs,archive
 --
 -- A modality that does not answer the C-ECHO gets a C-FIND with one key, which finds nothing: some refuse C-ECHO, or lose one. Only when
--- that fails too is the modality silent. While the Orthanc server itself does not answer, the modalities are "not asked". Prints a table
--- after each round, and on standard error a line for each modality, and for the server, that has become silent, or answers again. The file
--- of --metrics is replaced after each round.
+-- that fails too is the modality silent. While the Orthanc server itself does not answer, or refuses, the modalities are "not asked".
+-- Prints a table after each round, and on standard error a line for each modality, and for the server, that has become silent, or answers
+-- again. The file of --metrics is replaced after each round. While the server does not answer, it has modalua_server_up 0, and no
+-- modalua_modality_up.
 -- With --rounds the exit status is 1 when a modality does not answer at the end.
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"
@@ -44,6 +45,8 @@ end
 -- Asks for a study that does not exist: "2.25.0" is a valid UID, and the UID of no study.
 local NOTHING = { Level = "Study", Query = { StudyInstanceUID = "2.25.0" }, Timeout = options.timeout }
 
+local OF_SERVER <const> = { network = true, http = true, auth = true } -- kinds of errors that tell nothing of a modality
+
 -- Returns "answers", "answers C-FIND only", "silent" or "not asked", the milliseconds of the exchange that succeeded, and the error of the
 -- C-ECHO, or of the server.
 local function look_at(name)
@@ -53,12 +56,13 @@ local function look_at(name)
     return "answers", (task.now() - start) * 1000
   end
   start = task.now()
-  local found <close> = modality:find(NOTHING)
-  local failure = not found and select(2, orthanc:system())
-  if failure and (failure.kind == "network" or failure.kind == "timeout") then
-    return "not asked", nil, failure
+  local found <close>, failure = modality:find(NOTHING)
+  if found then
+    return "answers C-FIND only", (task.now() - start) * 1000, err
   end
-  return found and "answers C-FIND only" or "silent", found and (task.now() - start) * 1000, err
+  -- The server may answer again by now, so these errors count first.
+  local fault = OF_SERVER[err.kind] and err or OF_SERVER[failure.kind] and failure or select(2, orthanc:system())
+  return fault and "not asked" or "silent", nil, fault or err
 end
 
 -- name -> { state =, is_silent = whether it was when it was last asked, since = time of the last change, milliseconds =, message = }
@@ -112,7 +116,8 @@ local METRICS = {
 
 -- Written beside and renamed, so that no reader sees a half of it.
 local function write_metrics(path)
-  local lines = {}
+  local lines = { "# HELP modalua_server_up 1 when the Orthanc server answers\n# TYPE modalua_server_up gauge",
+    "modalua_server_up " .. (server.is_silent and 0 or 1) }
   for _, metric in ipairs(METRICS) do
     lines[#lines + 1] = ("# HELP %s %s\n# TYPE %s gauge"):format(metric[1], metric[2], metric[1])
     for _, name in ipairs(names) do

@@ -65,6 +65,8 @@ local REFUSED = {
   { "today..-7d", "the range ends before it begins; write -7d..today" },
   { "2024-01", "StudyDate = '2024-01': a day is expected; write 2024-01-01..2024-01-31" },
   { "2024-02..", "write 2024-02-01.." },
+  { "2024-02..2024-01", "a day is expected; write 2024-01-01..2024-02-29" },
+  { "2024..2023-12-05", "a day is expected; write 2023-12-05..2024-12-31" },
   { "..2023-02", "write ..2023-02-28" },
   { "1970..1980", "write 1970-01-01..1980-12-31" },
   { "2024-01..today", "write 2024-01-01..today" },

@@ -181,6 +181,8 @@ describe("The configuration file", function()
     it("from a command, which gets no standard input", function()
       gives(server.url, WARD, with [[username = "u", password_command = "cat; echo hunter2; echo second"]])
       gives(server.url, "Bearer hunter2", with [[token_command = "printf hunter2"]])
+      gives(server.url, "Bearer hunter2", with(("token_command = 'sleep 600 & echo $! >%s/pid; echo hunter2'"):format(folder)))
+      assert(os.execute(("kill $(cat %s/pid)"):format(folder))) -- it has been left in the background
       gives(server.url, "Bearer mine", run([[return { servers = { s = { url = "URL", token_command = "kill $PPID" } } }]],
         '"$M" ' .. code '{ profile = "s", token = "mine" }'))
     end)
@@ -222,6 +224,17 @@ describe("The configuration file", function()
         kill -0 $(cat %s/pid) 2>/dev/null && echo "the command runs"; exit $s]]):format(folder, folder))
       assert.are.same({ 143, "", "modalua: cancelled\n" }, { result.status, result.out, result.err })
     end
+  end)
+
+  it("has a command that is ended with all that it has started, where there is no terminal", function()
+    os.remove(folder .. "/pid")
+    served.write_file(folder .. "/waits", ("echo $$ >%s/pid; exec sleep 600\n"):format(folder))
+    local text = ([[return { servers = { s = { url = "URL", username = "u", password_command = "sh %s/waits | cat; echo x" } } }]])
+      :format(folder)
+    local result = run(text, ([[setsid "$M" api GET / & p=$!; until [ -s %s/pid ]; do sleep 0.01; done; kill -TERM $p; wait $p
+      n=0; while grep -qs "^State:[^ZX]*$" /proc/$(cat %s/pid)/status && [ $n -lt 500 ]; do n=$((n + 1)); sleep 0.01; done
+      [ $n -lt 500 ] || { echo "it runs"; kill $(cat %s/pid); }]]):format(folder, folder, folder))
+    assert.are.same({ "", "modalua: cancelled\n" }, { result.out, result.err })
   end)
 
   it("is in the home folder if XDG_CONFIG_HOME is not set", function()

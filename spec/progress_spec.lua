@@ -116,6 +116,8 @@ describe("progress", function()
       return run.out
     end
 
+    local NEW_ROW <const> = (" "):rep(60) .. "\r"
+
     local code = ([[
       local client = require "modalua".connect()
       assert(client:download("/drip?bytes=10&s=0.1", %q, { progress = true }))
@@ -144,25 +146,26 @@ describe("progress", function()
     end)
 
     it("can also be drawn from the arguments of a progress function", function()
-      assert.matches("^x  %[###### +%]  50 %%  1 of 2 things  0:00\r\27%[K$", terminal([[
+      assert.matches("^" .. NEW_ROW .. "x  %[###### +%]  50 %%  1 of 2 things  0:00\r\27%[K$", terminal([[
         local modalua = require "modalua"
         modalua.bar { op = "x", state = "Running", seconds = 0, done = 1, total = 2, unit = "things" }
         modalua.bar { op = "x", over = true }]]))
     end)
 
     it("begins in a row of its own, behind a part of a line, and is drawn again only when it has changed", function()
-      local out = terminal [[
-        local modalua = require "modalua"
-        io.write "part"
-        for _, done in ipairs { 1, 1, 2, 2 } do
-          modalua.bar { op = "x", state = "Running", seconds = 0, done = done, total = 2 }
-        end]]
-      assert.matches("^part" .. (" "):rep(60) .. "\rx  ", out)
-      assert.are.same({ 1, 1 }, { (select(2, out:gsub("1 of 2", ""))), (select(2, out:gsub("2 of 2", ""))) })
+      for _, write in ipairs { 'io.write "part"', 'io.write "part" io.stdout:flush()', 'io.stderr:write "part"' } do
+        local out = terminal(write .. [[
+          for _, done in ipairs { 1, 1, 2, 2 } do
+            require "modalua".bar { op = "x", state = "Running", seconds = 0, done = done, total = 2 }
+          end]])
+        assert.matches("^part" .. NEW_ROW .. "x  ", out)
+        assert.are.same({ 1, 1, 1 }, { (select(2, out:gsub("1 of 2", ""))), (select(2, out:gsub("2 of 2", ""))),
+          (select(2, out:gsub("   \r", ""))) })
+      end
     end)
 
     it("is cut at the last column but one, where a Japanese character takes two columns", function()
-      assert.matches("^" .. ("検"):rep(29) .. "\r\27%[K$", terminal([[
+      assert.matches("^" .. NEW_ROW .. ("検"):rep(29) .. "\r\27%[K$", terminal([[
         local modalua = require "modalua"
         modalua.bar { op = ("検"):rep(40), state = "Running", seconds = 0 }
         modalua.bar { op = "x", over = true }]]))
@@ -173,7 +176,7 @@ describe("progress", function()
         print "in between"
         client:get "/release?name=print"
         assert(t:join() == nil)]])
-      assert.matches("^download  .*\r\27%[Kin between\r?\n", out)
+      assert.matches("^" .. NEW_ROW .. "download  .*\r\27%[Kin between\r?\n", out)
     end)
 
     it("is removed when its operation is cancelled", function()
@@ -181,7 +184,7 @@ describe("progress", function()
         t:cancel()
         t:join()
         io.write "plain\n"]])
-      assert.matches("^download  .*\r\27%[Kplain\r?\n$", out)
+      assert.matches("^" .. NEW_ROW .. "download  .*\r\27%[Kplain\r?\n$", out)
     end)
 
     it("is not drawn without a terminal", function()

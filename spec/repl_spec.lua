@@ -399,8 +399,10 @@ describe("Printing", function()
     local good = { resource = { StudyInstanceUID = "1.2" }, result = { verified = true } }
     local bad = { resource = { StudyInstanceUID = "1.3" }, error = native.fail("x", "refused", nil, "bad x") }
     assert.are.equal("2 of 2 studies sent; verified: all of it has arrived …", shown { good, good })
-    assert.are.equal("state   kind     resource  error\nfailed  refused  1.3       bad x\n1 of 2 studies sent; verified: all of it has "
-      .. "arrived …", shown { good, bad })
+    assert.are.equal("state   kind     resource  error\nfailed  refused  1.3       bad x\n1 of 2 studies sent; 1 verified …",
+      shown { good, bad })
+    local lost = { resource = { StudyInstanceUID = "1.4" }, error = native.fail("x", "unknown", nil, "lost") }
+    assert.are.equal("1 of 3 studies sent, 1 unknown; 1 verified …", shown { good, lost, bad }:match "[^\n]*$")
     assert.are.equal("0 of 1 study sent; 0 verified …", shown { bad }:match "[^\n]*$")
     contains(shown { ID = "7-a", Path = "/jobs/7-a" }, "job 7-a has begun; orthanc:job(_):wait()")
     contains(shown { from = "a", to = "b", state = "finished", found = 3, complete = true, level = "Study", settings = {},
@@ -683,6 +685,21 @@ describe("The prompt on a terminal", function()
 
   it("rejects input that is not UTF-8", function()
     session({}, { { "x = 'caf\xe9'\r", "not UTF-8, and was not run" }, { "x\r", "nil\n" } })
+  end)
+
+  it("shows what is printed at once, also where it updates the line of a run as a whole", function()
+    local raw <const> = os.tmpname()
+    session({ environment = "TERMINAL_RAW=" .. raw }, {
+      { "s = require 'modalua.task'.sleep s(1.2) io.write 'fir' io.write 'st\\n'\r", "first" },
+      { "for i = 1, 40 do s(0.05) end print('la' .. 'st')\r", "last" },
+    })
+    local file <close> = assert(io.open(raw))
+    local text = file:read "a"
+    os.remove(raw)
+    local first, second = text:match "^(.-\27%[Kfirst\r?\n)(.*)$"
+    lacks(assert(first, text), "\27[?2026h") -- the console does not see what io.write prints
+    contains(second, "\27[?2026h\r\27[K\27[?2026llast")
+    assert.are.equal(select(2, second:gsub("2026h", "")), (select(2, second:gsub("2026l", ""))))
   end)
 
   it("cancels the running line at Ctrl-C, whether it waits or not", function()

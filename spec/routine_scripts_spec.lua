@@ -74,8 +74,8 @@ for _, version in ipairs(versions.few) do
       return command.shell(line_of(script, ...))
     end
 
-    -- Starts a script, waits until its standard error has each of the texts (before a text, `steps` may do something), and ends it.
-    -- Returns what it printed.
+    -- Starts a script, waits until its standard error has each of the texts (before a text, `steps` may do something), and ends it,
+    -- or waits for its end (steps.ends). Returns what it printed.
     local function watched(steps, script, ...)
       local path = directory .. "/output"
       local line = ("export M=%s XDG_CONFIG_HOME=/nowhere; %s >%s 2>&1 & echo $!"):format(command.quote(command.path),
@@ -87,7 +87,7 @@ for _, version in ipairs(versions.few) do
         end
         assert(eventually(function() return served.read_file(path):find(step.text, 1, true) end), served.read_file(path))
       end
-      assert(os.execute("kill -TERM " .. pid))
+      assert(steps.ends or os.execute("kill -TERM " .. pid))
       assert(eventually(function() return not os.execute("kill -0 " .. pid .. " 2>/dev/null") end))
       return served.read_file(path)
     end
@@ -182,21 +182,42 @@ for _, version in ipairs(versions.few) do
         assert.are.same({ "1.3.4" }, uids_of(target))
       end)
 
-      it("waits for the server that is away when a study is compared with the rules", function()
+      local FAULTY <const> = "0123abcd-0123abcd-0123abcd-0123abcd-0123abcd" -- the study of a server that misbehaves
+
+      -- Runs the script with a server that has one change, and otherwise behaves as the mappings say, as `watched` does. Returns what
+      -- it has said.
+      local function says(steps, mappings)
         served.write_file(directory .. "/rules.lua", 'return { { to = "archive", filters = { PatientID = "R6" } } }')
         served.write_file(place, "4")
-        local id = "0123abcd-0123abcd-0123abcd-0123abcd-0123abcd"
-        local change = { Seq = 5, ChangeType = "StableStudy", ID = id, Path = "/studies/" .. id, ResourceType = "Study",
+        local change = { Seq = 5, ChangeType = "StableStudy", ID = FAULTY, Path = "/studies/" .. FAULTY, ResourceType = "Study",
           Date = "20260102T030405" }
-        local faulty <close> = faultd.start { -- luacheck: ignore
-          { path = "/changes", to = faultd.route("/status", { code = 200,
-            body = modalua.json.encode { Changes = modalua.json.array { change }, Done = true, Last = 5 } }) },
-          { path = "/studies/" .. id, to = faultd.route "/drop" } }
+        local all = { ["/changes"] = { Changes = modalua.json.array { change }, Done = true, Last = 5 } }
+        for path, answer in pairs(mappings) do
+          all[path] = answer
+        end
+        local list = {}
+        for path, answer in pairs(all) do
+          list[#list + 1] = { path = path, to = type(answer) == "string" and answer
+            or faultd.route("/status", { code = 200, body = modalua.json.encode(answer) }) }
+        end
+        local faulty <close> = faultd.start(list) -- luacheck: ignore
         url = faulty.url
         finally(function() url = nil end)
-        watched({ { text = ("the rules cannot be compared with %s, next try in 10 s: "):format(id) } }, "route_stable_studies.lua",
-          "--rules", directory .. "/rules.lua", "--place", place)
+        local out = watched(steps, "route_stable_studies.lua", "--rules", directory .. "/rules.lua", "--place", place)
         assert.are.equal("4", served.read_file(place))
+        return out
+      end
+
+      it("waits for the server that is away when a study is compared with the rules", function()
+        says({ { text = ("the rules cannot be compared with %s, next try in 10 s: "):format(FAULTY) } },
+          { ["/studies/" .. FAULTY] = faultd.route "/drop" })
+      end)
+
+      it("ends when the server cannot compare a study with the rules", function()
+        local out = says({ { text = "the server may have cut the list" }, ends = true }, { ["/system"] = { Version = "1.10.1", ApiVersion = 15 },
+          ["/studies/" .. FAULTY] = { ID = FAULTY, MainDicomTags = { StudyInstanceUID = "1.2" } }, ["/statistics"] = { CountStudies = 9 },
+          ["/tools/find"] = modalua.json.array {} })
+        assert.is_nil(out:find("next try", 1, true), out)
       end)
 
       it("keeps a list of what cannot be sent, and goes on", function()
@@ -245,6 +266,7 @@ for _, version in ipairs(versions.few) do
         assert.matches("\narchive  ARCHIVE  answers +%d+%-%d+%-%d+ [%d:]+ +%d+\nmute +EST0122  answers C%-FIND only  [^\n]*the remote "
           .. "modality refused", result.out)
         local figures = served.read_file(file)
+        contains(figures, '# TYPE modalua_server_up gauge\nmodalua_server_up 1\n')
         contains(figures, '# TYPE modalua_modality_up gauge\nmodalua_modality_up{name="archive"} 1\nmodalua_modality_up{name="mute"} 1\n')
         assert.matches('\nmodalua_modality_answer_seconds{name="archive"} 0%.%d+\n', figures)
       end)
@@ -272,6 +294,36 @@ for _, version in ipairs(versions.few) do
         }, "watch_modalities.lua", "--every", "0.1", "--only", "archive,pacs")
         assert.are.equal(1, select(2, out:gsub(" is silent: ", "")))
         contains(out, "archive  ARCHIVE  not asked ")
+      end)
+
+      it("blames no modality when the server refuses to answer, such as behind a proxy", function()
+        local proxy <close> = faultd.start {
+          { path = "/modalities", to = faultd.route("/status", { code = 200, body = "{}" }) },
+          { path = "/*", to = faultd.route("/status", { code = 502 }) },
+        }
+        url = proxy.url
+        local result = run("watch_modalities.lua", "--rounds", "1", "--only", "pacs")
+        url = nil
+        assert.matches("^[%d: -]+ the Orthanc server is silent: [^\n]*502[^\n]*\n$", result.err)
+        assert.matches("\npacs +not asked ", result.out)
+        assert.are.equal(1, result.status)
+      end)
+
+      it("blames no modality when the server is away for a moment, and answers again", function()
+        local restarted <close> = faultd.start {
+          { path = "/modalities", to = faultd.route("/status", { code = 200, body = "{}" }) },
+          { path = "/modalities/*", to = faultd.route "/drop" },
+          { path = "/system", to = faultd.route("/status", { code = 200, body = '{"Version":"1.12.7"}' }) },
+        }
+        url = restarted.url
+        local file = directory .. "/figures"
+        local result = run("watch_modalities.lua", "--rounds", "1", "--metrics", file, "--only", "pacs")
+        url = nil
+        assert.matches("^[%d: -]+ the Orthanc server is silent: [^\n]*\n$", result.err)
+        assert.matches("\npacs +not asked ", result.out)
+        local figures = served.read_file(file)
+        contains(figures, "\nmodalua_server_up 0\n")
+        assert.is_nil(figures:find("modalua_modality_up{", 1, true))
       end)
 
       it("fails when a modality is silent at the end", function()

@@ -3,6 +3,8 @@ local archive = require "spec.support.archive"
 local command = require "spec.support.command"
 local dcmtk = require "spec.support.dcmtk"
 local expect = require "spec.support.expect"
+local faultd = require "spec.support.faultd"
+local json = require "modalua.json"
 local playground = require "spec.support.playground"
 local served = require "spec.support.served"
 local transfer = require "modalua.transfer"
@@ -15,7 +17,7 @@ local RECIPES = { "echo_all", "find_studies", "pull_cohort", "nightly_prefetch",
   "worklist_table", "compare_archives", "anonymise_and_send", "upload_folder", "export_zip", "watch_jobs" }
 local OTHERS = { "first_steps", "find_and_move", "migrate", "watch_modalities" }
 local LEAST_LINES, MOST_LINES = 15, 40
-local LONGER = { prefetch_priors = 44, route_stable_studies = 98 }
+local LONGER = { echo_all = 44, prefetch_priors = 44, route_stable_studies = 98 }
 
 local function lines_of(text)
   local lines = {}
@@ -176,6 +178,17 @@ describe("With the servers of a user,", function()
     assert.matches("^CRITICAL %- 3 of 4 modalities answer | ", nagios.out)
   end)
 
+  it("echo_all is critical, and its file has no modality, when the server does not answer", function()
+    local path = directory .. "/of_no_server"
+    served.write_file(path, 'modalua_modality_up{name="pacs"} 1\n')
+    local result = command.run("-u", "http://127.0.0.1:1", "scripts/echo_all.lua", "--nagios", "--metrics", path)
+    assert.are.same({ "", 2, "" }, { result.err, result.status, served.read_file(path) })
+    assert.matches("^CRITICAL %- the server does not answer: http://127%.0%.0%.1:1: no connection could be made [^\n]+\n$", result.out)
+    result = command.run("-u", "http://127.0.0.1:1", "scripts/echo_all.lua")
+    assert.are.same({ "", 1 }, { result.out, result.status })
+    contains(result.err, "http://127.0.0.1:1: no connection could be made")
+  end)
+
   it("find_studies writes CSV", function()
     local path = directory .. "/studies.csv"
     local result = run("find_studies", "--from", "pacs", "--output", path, "PatientName=SMITH*", "StudyDate=2020-01-01..",
@@ -186,6 +199,23 @@ describe("With the servers of a user,", function()
     assert.are.equal(3, #lines)
     assert.are.equal("20200115,MOD-0002,SMITH^JOHN^A^DR,CT,A100102,CT CHEST W CONTRAST,2.25.2718281828459045235360287471040000", lines[2])
     contains(run("find_studies", "--from", "pacs", "Modality=CT").err, "Use ModalitiesInStudy.")
+  end)
+
+  it("find_and_move says UNKNOWN when nothing tells whether a study was moved", function()
+    local QUERY <const> = "01234567-0123-0123-0123-0123456789ab"
+    local function answers(path, value)
+      return { path = path, to = faultd.route("/status", { code = 200, body = json.encode(value) }) }
+    end
+    local server <close> = faultd.start { -- luacheck: ignore
+      answers("/system", { Version = "1.12.7" }),
+      answers("/modalities", { archive = { AET = "ARCHIVE", Host = "127.0.0.1", Port = 1 } }),
+      answers("/modalities/pacs/query", { ID = QUERY, Path = "/queries/" .. QUERY }),
+      answers("/queries/" .. QUERY .. "/answers", { { StudyInstanceUID = "1.2.3", QueryRetrieveLevel = "STUDY", PatientID = "1" } }),
+      { path = "/modalities/pacs/move", to = faultd.route "/drop" },
+    }
+    local result = command.run("-u", server.url, "scripts/find_and_move.lua", "--from", "pacs", "--to", "archive", "PatientID=1")
+    assert.are.equal(1, result.status, result.err)
+    assert.matches("^UNKNOWN\t\t\t\t1%.2%.3\t[^\n]+; whether the server has carried it out is not known\n", result.out)
   end)
 
   it("find_and_move moves each study, but not more than --max", function()

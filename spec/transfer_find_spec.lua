@@ -371,6 +371,8 @@ for _, version in ipairs(versions) do
         some[#some + 1] = (one.StudyDate or "") ~= "" and one.StudyDate < "20230101" and one or nil
       end
       finds_all(pacs, some, { query = { StudyDate = "-20221231" } })
+      assert.are.same(uids_of(some), keys_of(find(nil, { client = at_pacs, query = { StudyDate = "-20221231" } })))
+      assert.are.equal(#some, #keys_of(find(nil, { client = at_pacs, level = "Series", query = { StudyDate = "-20221231" } })))
     end)
 
     it("finds the series", function()

@@ -11,7 +11,6 @@ local peer = require "spec.support.peer"
 local dicomd = {}
 
 local Peer = peer.class()
-local close = Peer.close
 
 --- Lets the peer answer `n` more of the held commands; without `n`, all present and future ones. Another process can do the same: it
 -- appends n bytes to the file peer.gate_path.
@@ -28,22 +27,10 @@ function Peer:modality(behaviour)
   return { behaviour, "127.0.0.1", self.port }
 end
 
---- Ends the program. Idempotent.
-function Peer:close()
-  close(self)
-  if self.gate then
-    self.gate:close()
-    self.gate = nil
-  end
-end
-
 --- Starts a peer on a free port of 127.0.0.1. $MODALUA_DICOMD is the path of the program.
 function dicomd.start()
-  local gate_path = os.tmpname() -- the program removes it
-  local gate = assert(io.open(gate_path, "a"))
-  local started = peer.start(Peer, "dicomd", {}, { log = true, environment = { "DICOMD_GATE=" .. gate_path } })
-  started.gate, started.gate_path = gate, gate_path
-  return started
+  local started = peer.start(Peer, "dicomd", {}, { log = true, gate = true })
+  return started -- no tail call: an error of peer.start names the line of the caller
 end
 
 return dicomd

@@ -119,6 +119,10 @@ local escapes = {
   { "a pattern that backtracks in gsub", "('a'):rep(40):gsub(('a?'):rep(40) .. ('a'):rep(40), '')" },
   { "a pattern that backtracks in gmatch", "for _ in ('a'):rep(40):gmatch(('a?'):rep(40) .. ('a'):rep(40)) do end" },
   { "a pattern with a long set", "('x'):rep(1000000):match('[' .. ('y'):rep(1000000) .. ']')" },
+  { "a pattern with a million items", "('a'):rep(2000000):find(('a'):rep(1000000) .. '[b]')" },
+  { "a pattern with a million items that match nothing", "('x'):rep(100000):find(('b?'):rep(1000000) .. 'c')" },
+  { "a pattern with a long set at the end of the text", "('a'):rep(5):find(('a?'):rep(30) .. '[' .. ('b'):rep(1000000) .. ']?c')" },
+  { "a long replacement without text", "('a'):rep(100000):gsub('', ('%0'):rep(2000000))" },
   { "a word that is nearly found everywhere", "('a'):rep(9000000):find(('a'):rep(4000000) .. 'b', 1, true)" },
   { "a chain of __call", "local t = print for _ = 1, 100000 do t = setmetatable({}, { __call = t }) end t()", deaf = true },
   { "a sort with a slow comparator of C", [[

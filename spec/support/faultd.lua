@@ -48,7 +48,8 @@ function faultd.start(mappings)
   for i, mapping in ipairs(mappings or {}) do
     arguments[i] = query(mapping)
   end
-  return peer.start(Server, "faultd", arguments)
+  local server = peer.start(Server, "faultd", arguments)
+  return server -- no tail call: an error of peer.start names the line of the caller
 end
 
 return faultd

@@ -12,7 +12,8 @@ local Proxy = peer.class()
 
 --- Starts a proxy from a free port of 127.0.0.1 to `port`. $MODALUA_LAG is the path of the program.
 function lag.start(port, milliseconds)
-  return peer.start(Proxy, "lag", { port, ("%.3f"):format(milliseconds) })
+  local proxy = peer.start(Proxy, "lag", { port, ("%.3f"):format(milliseconds) })
+  return proxy -- no tail call: an error of peer.start names the line of the caller
 end
 
 return lag

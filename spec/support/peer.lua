@@ -49,6 +49,10 @@ function Peer:close()
       self.file:close()
       self.file = nil
     end
+    if self.gate then
+      self.gate:close()
+      self.gate = nil
+    end
   end
 end
 
@@ -62,16 +66,15 @@ function peer.class()
   return class
 end
 
--- Opens a new temporary file for the log. Returns it, and the words of env(1) with its path, which is removed when the program runs: both
--- processes have the file open, so none remains even if this process is killed.
-local function open_log(name)
+-- Opens a new temporary file. Returns it, its path, and the word of env(1) that tells the program this path.
+local function open_temporary(variable, mode)
   local path = os.tmpname()
-  return assert(io.open(path)), ("%s_LOG=%s"):format(name, path), path
+  return assert(io.open(path, mode)), path, ("%s=%s"):format(variable, path)
 end
 
 --- Starts a program of this name, and returns an object of the class. $MODALUA_NAME is its path. options:
---    log           true: the program writes a log to $NAME_LOG, for the methods log, logged and count
---    environment   further words of env(1)
+--    log     true: the program writes a log to $NAME_LOG, for the methods log, logged and count
+--    gate    true: the object has the file `gate` and its path `gate_path`, which the program finds in $NAME_GATE and removes at its end
 function peer.start(class, name, arguments, options)
   options = options or {}
   local variable = "MODALUA_" .. name:upper()
@@ -79,23 +82,27 @@ function peer.start(class, name, arguments, options)
   if not program or program == "" then
     error(("%s is not set: build the specs (cmake target %s) and set it to the program's path"):format(variable, name), 3)
   end
-  local words = table.move(options.environment or {}, 1, #(options.environment or {}), 2, { "env" })
-  local file, path
+  local words, path = { "env" }, nil
+  local started = setmetatable({}, class)
   if options.log then
-    file, words[#words + 1], path = open_log(name:upper())
+    started.file, path, words[#words + 1] = open_temporary(name:upper() .. "_LOG", "r")
+    started.text = ""
+  end
+  if options.gate then
+    started.gate, started.gate_path, words[#words + 1] = open_temporary(name:upper() .. "_GATE", "a")
   end
   words[#words + 1] = program
-  local pipe = assert(io.popen("exec " .. served.quoted(table.move(arguments, 1, #arguments, #words + 1, words))))
-  local port = pipe:read "n"
+  started.pipe = assert(io.popen("exec " .. served.quoted(table.move(arguments, 1, #arguments, #words + 1, words))))
+  started.port = started.pipe:read "n"
   if path then
-    os.remove(path)
+    os.remove(path) -- both processes have the file open, so none remains even if this process is killed
   end
-  local started = setmetatable({ pipe = pipe, port = port, file = file, text = file and "" }, class)
-  if not port then
+  if not started.port then
     started:close()
+    os.remove(started.gate_path or "")
     error("cannot start " .. program, 3)
   end
-  started.url = ("http://127.0.0.1:%d"):format(port)
+  started.url = ("http://127.0.0.1:%d"):format(started.port)
   return started
 end
 

@@ -176,9 +176,9 @@ static void push_names(lua_State *L, int servers)
     luaL_pushresult(&b);
 }
 
-/* A server without a name would be left out without a word. The table of servers is at index.
+/* Otherwise a server without a name would be left out silently. The table of servers is at index.
  * [-0, +0, v] */
-static void check_names(lua_State *L, int servers, const char *file)
+static void check_servers_named(lua_State *L, int servers, const char *file)
 {
     for (lua_pushnil(L); lua_next(L, servers); lua_pop(L, 1))
         if (lua_type(L, -2) != LUA_TSTRING)
@@ -251,7 +251,7 @@ bool config_file_push(lua_State *L, const char *file, const char *name)
     if (lua_getfield(L, table, "servers") != LUA_TTABLE)
         unusable(L, file, "it has no table `servers`");
     check_keys(L, table, file);
-    check_names(L, table + 1, file);
+    check_servers_named(L, table + 1, file);
     check_secrets(L, file, &what);
     if (!push_name(L, table, file, name)) {
         lua_settop(L, table - 1);

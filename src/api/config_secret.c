@@ -32,23 +32,40 @@ enum {
 /* What is read of a file, or of a command. It hangs on a userdata, which ends all of it. */
 typedef struct source {
     int fd;
-    pid_t pid;   /* of the command; 0 = none */
-    bool at_end; /* all has been read */
+    pid_t pid;     /* of the command; 0 = none */
+    bool is_group; /* it is a group of processes of its own */
+    bool at_end;   /* all has been read */
     size_t size;
     char text[SECRET_MAX];
+    char rest[512]; /* of what comes behind the text, which may be secret too */
 } source;
 
-/* Ends the command, which may be waiting for something that never comes. */
-static void end_command(pid_t pid)
+/* Whether the command exists, as a process that runs, or that nothing has waited for. When the host waits
+ * for all its children, another process may have its number by now. Sets *runs. */
+static bool exists(pid_t pid, bool *runs)
 {
-    kill(pid, SIGTERM);
+    siginfo_t end = { 0 };
+    bool found = waitid(P_PID, (id_t)pid, &end, WEXITED | WNOHANG | WNOWAIT) == 0;
+    *runs = found && end.si_pid == 0;
+    return found;
+}
+
+/* Ends the command, which may be waiting for something that never comes. Where it is no group of its own,
+ * only the shell is ended, not what the shell has started. */
+static void end_command(const source *s)
+{
+    pid_t whom = s->is_group ? -s->pid : s->pid;
+    bool runs;
+    if (!exists(s->pid, &runs))
+        return;
+    kill(whom, SIGTERM);
     for (int waited = 0; waited < END_MS; waited += LOOK_MS) {
-        if (waitpid(pid, NULL, WNOHANG) != 0)
+        if (waitpid(s->pid, NULL, WNOHANG) != 0)
             return;
         poll(NULL, 0, LOOK_MS);
     }
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
+    kill(whom, SIGKILL);
+    waitpid(s->pid, NULL, 0);
 }
 
 /* Both __gc and __close. */
@@ -58,10 +75,11 @@ static int source_close(lua_State *L)
     if (s->fd >= 0)
         close(s->fd);
     if (s->pid > 0)
-        end_command(s->pid);
+        end_command(s);
     s->fd = -1;
     s->pid = 0;
     explicit_bzero(s->text, sizeof s->text);
+    explicit_bzero(s->rest, sizeof s->rest);
     return 0;
 }
 
@@ -81,20 +99,28 @@ static source *push_source(lua_State *L)
     return s;
 }
 
-/* Waits until there is something to read. Throws when the run has to stop. [-0, +0, v] */
-static void wait_for_text(lua_State *L, const source *s)
+/* Waits until there is something to read. False: the command has ended, and its line is there; a process
+ * that it has left in the background, such as an agent, keeps the pipe open. Throws when the run has to
+ * stop. [-0, +0, v] */
+static bool wait_for_text(lua_State *L, const source *s)
 {
     struct pollfd from = { .fd = s->fd, .events = POLLIN };
-    do {
+    bool runs = true;
+    for (;;) {
         interrupt_look(L);
-    } while (poll(&from, 1, LOOK_MS) <= 0);
+        if (poll(&from, 1, runs ? LOOK_MS : 0) > 0)
+            return true;
+        if (!runs)
+            return false;
+        if (s->pid > 0 && memchr(s->text, '\n', s->size))
+            exists(s->pid, &runs);
+    }
 }
 
 /* Reads all, so that a command which prints more is not ended by SIGPIPE, and keeps the beginning.
  * Returns what is wrong, or NULL. [-0, +0, v] */
 static const char *read_all(lua_State *L, source *s)
 {
-    char rest[512] = { 0 };
     size_t size = 0;
     ssize_t n = 1;
     while (n != 0) {
@@ -103,15 +129,15 @@ static const char *read_all(lua_State *L, source *s)
             return "its first line is longer than 4 KB";
         if (size > OUTPUT_MAX)
             return "it is longer than 1 MB";
-        wait_for_text(L, s);
-        n = read(s->fd, full ? rest : s->text + s->size,
-                 full ? sizeof rest : sizeof s->text - s->size);
+        if (!wait_for_text(L, s))
+            break;
+        n = read(s->fd, full ? s->rest : s->text + s->size,
+                 full ? sizeof s->rest : sizeof s->text - s->size);
         if (n < 0 && errno != EINTR)
             return strerror(errno);
         s->size += n > 0 && !full ? (size_t)n : 0;
         size += n > 0 ? (size_t)n : 0;
     }
-    explicit_bzero(rest, sizeof rest);
     s->at_end = true;
     return NULL;
 }
@@ -167,6 +193,16 @@ static const char *read_file(lua_State *L, source *s, const char *path)
 
 /* ---- a command ---- */
 
+/* A group of its own can be ended as a whole. But at a terminal it would be in the background, where a
+ * program that asks the user for something is stopped, and Ctrl-C would not reach it. */
+static bool has_terminal(void)
+{
+    int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 /* Starts the command, whose standard output comes to s->fd. Returns 0, or an errno. */
 static int start(source *s, const char *command)
 {
@@ -180,7 +216,10 @@ static int start(source *s, const char *command)
     s->fd = ends[0];
     sigemptyset(&none);
     posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    s->is_group = !has_terminal();
+    posix_spawnattr_setflags(
+        &attributes, (short)(POSIX_SPAWN_SETSIGMASK | (s->is_group ? POSIX_SPAWN_SETPGROUP : 0)));
+    posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setsigmask(&attributes, &none);
     error = posix_spawn_file_actions_init(&actions);
     if (error == 0) {
@@ -255,43 +294,49 @@ static bool take_field(lua_State *L, const char *file, const char *field)
     return true;
 }
 
-static void resolve(lua_State *L, const char *file, const char *name, const char *ending)
+/* What stands for an option of connect. */
+typedef struct secret_row {
+    const char *file, *command; /* the fields */
+    const char *name;           /* the option */
+} secret_row;
+
+static const secret_row secrets[] = { { "password_file", "password_command", "password" },
+                                      { "token_file", "token_command", "token" },
+                                      { "key_password_file", "key_password_command",
+                                        "key_password" },
+                                      { NULL, NULL, NULL } };
+
+/* field: one of the row's. [-0, +0, v] */
+static void resolve(lua_State *L, const char *file, const secret_row *row, const char *field)
 {
     int server = lua_gettop(L);
-    const char *field = lua_pushfstring(L, "%s%s", name, ending), *fault, *given;
+    const char *fault, *given;
     source *s;
-    lua_insert(L, server);
-    if (!take_field(L, file, field)) {
-        lua_remove(L, server);
+    if (!take_field(L, file, field))
         return;
-    }
     given = lua_tostring(L, -1);
-    if (lua_getfield(L, server + 1, name) != LUA_TNIL)
-        error_usage(L, "connect, by %s: give '%s' or '%s', not both", file, name, field);
+    if (lua_getfield(L, server, row->name) != LUA_TNIL)
+        error_usage(L, "connect, by %s: give '%s' or '%s', not both", file, row->name, field);
     s = push_source(L);
     fault =
-        ending[1] == 'f' ? read_file(L, s, push_path(L, file, given)) : read_command(L, s, given);
+        field == row->file ? read_file(L, s, push_path(L, file, given)) : read_command(L, s, given);
     if (fault)
         error_usage(L, "connect, by %s: the secret of '%s' cannot be read: %s", file, field, fault);
     lua_pushlstring(L, s->text, s->size);
-    lua_setfield(L, server + 1, name);
-    lua_settop(L, server + 1);
-    lua_remove(L, server);
+    lua_setfield(L, server, row->name);
+    lua_settop(L, server);
 }
 
 /* options_read does not know these names, so it would not suggest them for misspelt ones. [-0, +0, v] */
-static void check_names(lua_State *L, const char *file)
+static void check_spelling(lua_State *L, const char *file)
 {
-    static const char *const names[] = {
-        "password_file",     "password_command",     "token_file", "token_command",
-        "key_password_file", "key_password_command", NULL
-    };
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         nearest n = nearest_for(lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "");
         const char *own;
         nearest_search(&n, connect_options_rows, sizeof *connect_options_rows);
         own = n.name;
-        nearest_search(&n, names, sizeof *names);
+        nearest_search(&n, &secrets->file, sizeof *secrets);
+        nearest_search(&n, &secrets->command, sizeof *secrets);
         if (n.name != own && n.distance > 0)
             error_usage(L, "connect, by %s: unknown option '%s'; did you mean '%s'?", file, n.word,
                         n.name);
@@ -300,11 +345,10 @@ static void check_names(lua_State *L, const char *file)
 
 void config_secret_resolve(lua_State *L, const char *file)
 {
-    static const char *const options[] = { "password", "token", "key_password" };
     luaL_checkstack(L, LUA_MINSTACK, "a secret");
-    check_names(L, file);
-    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
-        resolve(L, file, options[i], "_file");
-        resolve(L, file, options[i], "_command");
+    check_spelling(L, file);
+    for (const secret_row *row = secrets; row->name; row++) {
+        resolve(L, file, row, row->file);
+        resolve(L, file, row, row->command);
     }
 }

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,7 +16,7 @@ enum { BAR_LINES_MAX = 8, BAR_REMOVAL_MAX = 64 };
 /* Of the process's one standard error and standard output. */
 static size_t bar_columns[BAR_LINES_MAX]; /* the widths of the lines of the bar */
 static size_t bar_lines;                  /* how many it has; 0 = none is shown */
-static bool bar_is_held;
+static bool bar_is_held, update_is_open;
 static buffer bar_text;  /* the text of the bar that was drawn last */
 static size_t bar_width; /* the columns that the terminal had then; 0 = the text is not known */
 static int
@@ -47,11 +46,26 @@ static void bar_removal(char *text, size_t size)
     bar_lines = 0;
 }
 
+void console_end_update(void)
+{
+    if (update_is_open)
+        fputs("\033[?2026l", stderr);
+    update_is_open = false;
+}
+
 void console_clear(void)
 {
     char removal[BAR_REMOVAL_MAX];
     bar_removal(removal, sizeof removal);
     fputs(removal, stderr);
+    console_end_update();
+}
+
+void console_begin_update(void)
+{
+    fputs("\033[?2026h", stderr);
+    console_clear();
+    update_is_open = true;
 }
 
 void console_collect(buffer *into)
@@ -223,9 +237,10 @@ static bool add_line(buffer *b, const char *text, size_t size)
     return (bar_lines++ == 0 || buffer_add(b, "\n", 1)) && buffer_add(b, text, fitting);
 }
 
-/* As many blanks as a row has columns end in the next row behind a part of a line, and else in the same
- * one. */
-void console_begin_row(void)
+/* Moves the cursor to the beginning of a row without text: the script may have printed a part of a line, to
+ * standard error too. As many blanks as a row has columns end in the next row behind a part of a line, and
+ * else in the same one. */
+static void begin_row(void)
 {
     fflush(stdout);
     fprintf(stderr, "%*s\r", (int)terminal_width(STDERR_FILENO), "");
@@ -251,8 +266,8 @@ void console_bar(void *user, const char *text, size_t size)
     (void)user;
     if (bar_is_held || !isatty(STDERR_FILENO) || is_shown(text, size))
         return;
-    if (bar_lines == 0 && __fpending(stdout) > 0) /* the script has not ended its line */
-        console_begin_row();
+    if (bar_lines == 0 && size > 0)
+        begin_row();
     bar_removal(removal, sizeof removal);
     good = buffer_add(&b, removal, strlen(removal));
     for (; good && text < end && bar_lines < BAR_LINES_MAX; text = line_end + 1) {

@@ -21,6 +21,11 @@ void console_bar(void *user, const char *text, size_t size); /* a line, or up to
  */
 void console_clear(void);
 
+/* Removes the bar, but a terminal that knows synchronized updates shows that only at console_end_update,
+ * together with what was written meanwhile, or before something is printed through the console. */
+void console_begin_update(void);
+void console_end_update(void);
+
 /* Writes a text that may come from a server or from the user, harmless for a terminal. */
 void console_show(FILE *to, const char *text, size_t size, shown_style style);
 
@@ -47,10 +52,6 @@ void console_undivert(void);
 /* Closes standard output. Returns 0; errno, when something that was written to it is lost; or -1 when
  * the reason is not known. */
 int console_close(void);
-
-/* Moves the cursor to the beginning of a row without text, on a terminal where the script may have printed
- * a part of a line. */
-void console_begin_row(void);
 
 /* Whether a progress bar is shown. */
 bool console_has_bar(void);

@@ -368,13 +368,13 @@ static int take_verb(command_options *o, int argc, char **argv)
 static int dispatch_playground(command_options *o, int argc, char **argv)
 {
     const char *word = argv[++o->word];
-    if (word && (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)) {
-        fputs(playground_help, stdout);
-        return EXIT_SUCCESS;
-    }
     if (word && strcmp(word, "-i") == 0) {
         o->interactive = true;
         word = argv[++o->word];
+    }
+    if (word && (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)) {
+        fputs(playground_help, stdout);
+        return EXIT_SUCCESS;
     }
     if (word && strcmp(word, "--") == 0)
         o->word++;

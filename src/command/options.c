@@ -78,8 +78,10 @@ static const char *read_first_line(command_options *o, FILE *file)
         return fault;
     setvbuf(file, NULL, _IONBF, 0); /* no copy of the secret stays in a buffer */
     size = getline(&o->own_passphrase, &room, file);
-    if (size > 0 && memchr(o->own_passphrase, '\0', (size_t)size))
+    if (size > 0 && memchr(o->own_passphrase, '\0', (size_t)size)) {
+        explicit_bzero(o->own_passphrase, (size_t)size); /* strlen does not see what is behind it */
         return "its first line has a NUL";
+    }
     if (size > 0) {
         skipped = utf8_mark_size(o->own_passphrase, (size_t)size);
         memmove(o->own_passphrase, o->own_passphrase + skipped, (size_t)size - skipped + 1);

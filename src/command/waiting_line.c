@@ -13,15 +13,18 @@
 enum {
     STEP_MS = 100, /* the delay after which Ctrl-C during a transfer is noticed */
     DESCRIPTORS_MAX = 64,
+    QUICK_STEPS = 8, /* after which a run is thought to have many short ones */
     TEXT_SIZE = 160
 };
 
-#define PATIENCE 1.0 /* seconds without a line; also after a progress bar of the script */
+#define QUICK_SECONDS 0.1 /* terminals show what they withhold after some such time */
+#define PATIENCE      1.0 /* seconds without a line; also after a progress bar of the script */
 
 void waiting_line_begin(waiting_line *w, bool wanted)
 {
     w->on = wanted && isatty(STDERR_FILENO);
     w->shown = false;
+    w->quick = 0;
     w->begun = clock_now();
     w->next = w->begun + PATIENCE;
 }
@@ -53,21 +56,25 @@ static bool wait_for_run(modalua_runtime *rt)
     return count < 0 || poll(fds, (nfds_t)count, is_due ? timeout : STEP_MS) > 0 || is_due;
 }
 
-/* Continues the run, and draws the line again. The terminal shows both at once, where it knows these
- * sequences, so that the line does not flicker when a run has many short steps. */
+/* Continues the run, and draws the line again. When a run has many short steps, the terminal shows both at
+ * once, so that the line does not flicker. Not after a long step: such a run may print with io.write, or
+ * start a program that uses the terminal, and that has to be seen at once. */
 static int step_without_line(modalua_runtime *rt, waiting_line *w)
 {
+    double begun = clock_now();
     int status;
-    fputs("\033[?2026h", stderr);
-    console_clear();
+    if (w->quick < QUICK_STEPS)
+        console_clear();
+    else
+        console_begin_update();
     w->shown = false;
     status = modalua_step(rt, 0);
     if (status == MODALUA_WORKING && !console_has_bar()) {
-        console_begin_row();
         draw(rt, clock_now() - w->begun);
         w->shown = true;
     }
-    fputs("\033[?2026l", stderr);
+    console_end_update();
+    w->quick = clock_now() - begun < QUICK_SECONDS ? w->quick + 1 : 0;
     return status;
 }
 
@@ -78,8 +85,6 @@ int waiting_line_step(modalua_runtime *rt, waiting_line *w)
         w->next = now + PATIENCE;
     if (!w->on || now < w->next)
         return modalua_step(rt, STEP_MS);
-    if (!w->shown)
-        console_begin_row();
     draw(rt, now - w->begun);
     w->shown = true;
     if (!wait_for_run(rt))

@@ -12,6 +12,7 @@ typedef struct waiting_line {
     double begun; /* on clock_now's clock */
     double next;  /* when the line may be drawn first */
     bool shown;
+    unsigned quick; /* the last steps below the line that were short */
 } waiting_line;
 
 /* A run begins. wanted: the user sits at a terminal that can move its cursor, and no other program

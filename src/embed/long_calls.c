@@ -247,33 +247,6 @@ static int l_check_clock(lua_State *L)
     return results;
 }
 
-enum { GMATCH_UPVALUES = 3 };
-
-/* Upvalues: those of the iterator that this one stands for, and its C function. */
-static int l_next_match(lua_State *L)
-{
-    int results = lua_tocfunction(L, lua_upvalueindex(GMATCH_UPVALUES + 1))(L);
-    stop_look(stop_loop(L));
-    return results;
-}
-
-/* Upvalue: string.gmatch. */
-static int l_gmatch(lua_State *L)
-{
-    int upvalues = 0, iterator;
-    lua_tocfunction(L, lua_upvalueindex(1))(L);
-    iterator = lua_gettop(L);
-    while (lua_getupvalue(L, iterator, upvalues + 1))
-        upvalues++;
-    if (upvalues == GMATCH_UPVALUES) { /* as in 5.4 */
-        lua_pushcfunction(L, lua_tocfunction(L, iterator));
-        lua_pushcclosure(L, l_next_match, GMATCH_UPVALUES + 1);
-    } else {
-        lua_settop(L, iterator);
-    }
-    return 1;
-}
-
 /* None of these has an upvalue. */
 static void check_clock_after_calls(lua_State *L)
 {
@@ -290,7 +263,6 @@ static void check_clock_after_calls(lua_State *L)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         library_wrap(L, rows[i].library, rows[i].name, l_check_clock, rows[i].threshold);
-    library_wrap(L, "string", "gmatch", l_gmatch, 0);
 }
 
 /* ---- registration ---- */

@@ -8,13 +8,10 @@
 #include "binding/interrupt.h"
 
 enum {
-    SHORT_SET = 16,
-    DEPTH = 200,      /* as in Lua */
-    LOOK = 1 << 14,   /* the steps between two looks, some 0.1 ms */
-    BYTES_A_STEP = 64 /* that memcmp compares */
+    SHORT_SET = 16, /* bytes */
+    DEPTH = 200,    /* as in Lua */
+    LOOK = 1 << 14  /* the steps between two looks, some 0.1 ms */
 };
-
-#define ESCAPE '%'
 
 static const char *match(pattern_match *m, const char *at, const char *p);
 
@@ -46,10 +43,11 @@ const char *pattern_run(pattern_match *m, const char *at, const char *pattern)
 
 /* ---- one character ---- */
 
-/* What is behind the single character, the class or the set at p. */
-static const char *item_end(const pattern_match *m, const char *p)
+/* Where the single character, the class or the set at p ends. */
+static const char *item_end(pattern_match *m, const char *p)
 {
-    if (*p == ESCAPE) {
+    const char *begin = p;
+    if (*p == PATTERN_ESCAPE) {
         if (p + 1 == m->pattern_end)
             luaL_error(m->L, "malformed pattern (ends with '%%')");
         return p + 2;
@@ -61,9 +59,11 @@ static const char *item_end(const pattern_match *m, const char *p)
     do { /* a ']' that comes first is a member */
         if (p == m->pattern_end)
             luaL_error(m->L, "malformed pattern (missing ']')");
-        if (*p++ == ESCAPE && p < m->pattern_end)
+        if (*p++ == PATTERN_ESCAPE && p < m->pattern_end)
             p++;
     } while (*p != ']');
+    if (p - begin > SHORT_SET)
+        pattern_count(m, (size_t)(p - begin) / 4);
     return p + 1;
 }
 
@@ -94,7 +94,7 @@ static bool is_of_set(pattern_match *m, int c, const char *p, const char *last)
     if (last - p > SHORT_SET)
         pattern_count(m, (size_t)(last - p) / 4);
     for (p += is_negated ? 2 : 1; p < last && !is; p++) {
-        if (*p == ESCAPE) {
+        if (*p == PATTERN_ESCAPE) {
             p++;
             is = is_of_class(c, (unsigned char)*p);
         } else if (p[1] == '-' && p + 2 < last) {
@@ -115,7 +115,7 @@ static bool is_of_item(pattern_match *m, const char *at, const char *p, const ch
         return false;
     switch (*p) {
     case '.': return true;
-    case ESCAPE: return is_of_class(c, (unsigned char)p[1]);
+    case PATTERN_ESCAPE: return is_of_class(c, (unsigned char)p[1]);
     case '[': return is_of_set(m, c, p, end - 1);
     default: return (unsigned char)*p == c;
     }
@@ -173,7 +173,7 @@ static const char *close_capture(pattern_match *m, const char *at, const char *p
     return matched;
 }
 
-/* What a capture has matched, once more. */
+/* The text of an earlier capture. */
 static const char *match_capture(pattern_match *m, const char *at, int digit)
 {
     int i = digit - '1';
@@ -183,32 +183,32 @@ static const char *match_capture(pattern_match *m, const char *at, int digit)
     size = (size_t)m->capture[i].size;
     if ((size_t)(m->text_end - at) < size) /* a position is never so short */
         return NULL;
-    pattern_count(m, 1 + size / BYTES_A_STEP);
+    pattern_count(m, 1 + size / PATTERN_BYTES_A_STEP);
     return memcmp(m->capture[i].begin, at, size) == 0 ? at + size : NULL;
 }
 
-ptrdiff_t pattern_capture(const pattern_match *m, int number, const char *begun, const char *end,
-                          const char **begin)
+ptrdiff_t pattern_capture(const pattern_match *m, int number, const char *match,
+                          const char *match_end, const char **captured)
 {
     ptrdiff_t size;
     if (number >= m->captures) {
         if (number != 0)
             luaL_error(m->L, "invalid capture index %%%d", number + 1);
-        *begin = begun;
-        return end - begun;
+        *captured = match;
+        return match_end - match;
     }
     size = m->capture[number].size;
-    *begin = m->capture[number].begin;
+    *captured = m->capture[number].begin;
     if (size == PATTERN_OPEN)
         luaL_error(m->L, "unfinished capture");
     if (size == PATTERN_POSITION)
-        lua_pushinteger(m->L, *begin - m->text + 1);
+        lua_pushinteger(m->L, *captured - m->text + 1);
     return size;
 }
 
 /* ---- the items of a pattern ---- */
 
-/* %b: p is behind it. */
+/* p is the first of the two characters after a %b. */
 static const char *match_balance(pattern_match *m, const char *at, const char *p)
 {
     int open = 1;
@@ -226,7 +226,7 @@ static const char *match_balance(pattern_match *m, const char *at, const char *p
     return NULL;
 }
 
-/* %f: p is behind it, and `end` behind its set. */
+/* The set of a %f is from p to `end`. */
 static bool is_frontier(pattern_match *m, const char *at, const char *p, const char *end)
 {
     int before = at == m->text ? 0 : (unsigned char)at[-1];
@@ -310,7 +310,7 @@ static bool match_item(pattern_match *m, const char **at, const char **p)
             return match_single(m, at, p);
         *at = *at == m->text_end ? *at : NULL;
         return false;
-    case ESCAPE: return match_escape(m, at, p);
+    case PATTERN_ESCAPE: return match_escape(m, at, p);
     default: return match_single(m, at, p);
     }
 }
@@ -321,7 +321,7 @@ static const char *match(pattern_match *m, const char *at, const char *p)
         luaL_error(m->L, "pattern too complex");
     pattern_count(m, 1);
     while (at && p != m->pattern_end && match_item(m, &at, &p))
-        ;
+        pattern_count(m, 1);
     m->depth++;
     return at;
 }

@@ -8,8 +8,6 @@
 #include "embed/library.h"
 #include "embed/pattern_match.h"
 
-#define ESCAPE '%'
-
 /* Where a search begins: a position of Lua as an offset. */
 static size_t start_offset(lua_State *L, int index, size_t size)
 {
@@ -22,21 +20,22 @@ static size_t start_offset(lua_State *L, int index, size_t size)
 }
 
 /* Pushes a capture. [-0, +1, v] */
-static void push_capture(const pattern_match *m, int number, const char *begun, const char *end)
+static void push_capture(const pattern_match *m, int number, const char *match, const char *end)
 {
-    const char *begin;
-    ptrdiff_t size = pattern_capture(m, number, begun, end, &begin);
+    const char *captured;
+    ptrdiff_t size = pattern_capture(m, number, match, end, &captured);
     if (size != PATTERN_POSITION)
-        lua_pushlstring(m->L, begin, (size_t)size);
+        lua_pushlstring(m->L, captured, (size_t)size);
 }
 
-/* Pushes all captures; without any what was matched, but not when `begun` is NULL. Returns their number. [-0, +?, v] */
-static int push_captures(const pattern_match *m, const char *begun, const char *end)
+/* Pushes all captures. When there are none, it pushes the matched text instead, unless `match` is NULL.
+ * Returns how many it has pushed. [-0, +?, v] */
+static int push_captures(const pattern_match *m, const char *match, const char *end)
 {
-    int count = m->captures == 0 && begun ? 1 : m->captures;
+    int count = m->captures == 0 && match ? 1 : m->captures;
     luaL_checkstack(m->L, count, "too many captures");
     for (int i = 0; i < count; i++)
-        push_capture(m, i, begun, end);
+        push_capture(m, i, match, end);
     return count;
 }
 
@@ -44,23 +43,22 @@ static int push_captures(const pattern_match *m, const char *begun, const char *
 
 static bool is_plain(const char *pattern, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
-        if (pattern[i] && strchr("^$*+?.([%-", pattern[i]))
-            return false;
-    return true;
+    const char *end = pattern + size;
+    while (pattern <= end && !strpbrk(pattern, "^$*+?.([%-"))
+        pattern += strlen(pattern) + 1; /* over a NUL */
+    return pattern > end;
 }
 
 /* Where the word is in the text; NULL = nowhere. */
 static const char *find_plain(pattern_match *m, const char *at, const char *word, size_t size)
 {
-    enum { BYTES_A_STEP = 64 };
     const char *last = m->text_end - size; /* the last place where it can be */
     if (size == 0)
         return at;
     while (at <= last && (at = memchr(at, word[0], (size_t)(last - at) + 1))) {
         if (memcmp(at, word, size) == 0)
             return at;
-        pattern_count(m, 1 + size / BYTES_A_STEP);
+        pattern_count(m, 1 + size / PATTERN_BYTES_A_STEP);
         at++;
     }
     return NULL;
@@ -121,21 +119,28 @@ static int l_match(lua_State *L)
 
 /* ---- gmatch ---- */
 
-/* Upvalue 3 of the iterator; the others are the text and the pattern. */
+/* Upvalue 3 of the iterator; upvalues 1 and 2 are the text and the pattern. Both pointers are into the text. */
 typedef struct iteration {
-    pattern_match m;
-    const char *at, *pattern, *last_end;
+    const char *at, *last_end;
+    size_t steps; /* of pattern_match */
 } iteration;
 
+/* A hook of debug.sethook may call the iterator inside of itself, so the match is not kept in it. */
 static int l_next(lua_State *L)
 {
     iteration *i = lua_touserdata(L, lua_upvalueindex(3));
-    i->m.L = L;
-    for (const char *at = i->at; at <= i->m.text_end; at++) {
-        const char *end = pattern_run(&i->m, at, i->pattern);
+    size_t size, pattern_size;
+    const char *text = lua_tolstring(L, lua_upvalueindex(1), &size);
+    const char *pattern = lua_tolstring(L, lua_upvalueindex(2), &pattern_size);
+    pattern_match m;
+    pattern_init(&m, L, text, size, pattern, pattern_size);
+    m.steps = i->steps;
+    for (const char *at = i->at; at <= m.text_end; at++) {
+        const char *end = pattern_run(&m, at, pattern);
         if (end && end != i->last_end) {
             i->at = i->last_end = end;
-            return push_captures(&i->m, at, end);
+            i->steps = m.steps;
+            return push_captures(&m, at, end);
         }
     }
     return 0;
@@ -143,17 +148,16 @@ static int l_next(lua_State *L)
 
 static int l_gmatch(lua_State *L)
 {
-    size_t size, pattern_size, start;
+    size_t size, start;
     const char *text = luaL_checklstring(L, 1, &size);
-    const char *pattern = luaL_checklstring(L, 2, &pattern_size);
     iteration *i;
+    luaL_checkstring(L, 2);
     start = start_offset(L, 3, size);
     lua_settop(L, 2);
     i = lua_newuserdatauv(L, sizeof *i, 0);
-    pattern_init(&i->m, L, text, size, pattern, pattern_size);
     i->at = text + (start > size ? size + 1 : start);
-    i->pattern = pattern;
     i->last_end = NULL;
+    i->steps = 0;
     lua_pushcclosure(L, l_next, 3);
     return 1;
 }
@@ -163,51 +167,51 @@ static int l_gmatch(lua_State *L)
 enum { TEXT = 1, PATTERN, REPLACEMENT, MOST };
 
 /* The replacement is a text, in which %1 is a capture. */
-static void add_text(const pattern_match *m, luaL_Buffer *b, const char *begun, const char *end)
+static void add_text(pattern_match *m, luaL_Buffer *b, const char *match, const char *end)
 {
     size_t size;
-    const char *text = lua_tolstring(m->L, REPLACEMENT, &size), *rest = text + size, *escape,
-               *begin;
-    while ((escape = memchr(text, ESCAPE, (size_t)(rest - text)))) {
+    const char *text = lua_tolstring(m->L, REPLACEMENT, &size), *text_end = text + size;
+    const char *escape, *captured;
+    while ((escape = memchr(text, PATTERN_ESCAPE, (size_t)(text_end - text)))) {
         char c = escape[1];
+        pattern_count(m, 1);
         luaL_addlstring(b, text, (size_t)(escape - text));
-        if (c == ESCAPE) {
+        if (c == PATTERN_ESCAPE) {
             luaL_addchar(b, c);
         } else if (c == '0') {
-            luaL_addlstring(b, begun, (size_t)(end - begun));
+            luaL_addlstring(b, match, (size_t)(end - match));
         } else if (isdigit((unsigned char)c)) {
-            ptrdiff_t captured = pattern_capture(m, c - '1', begun, end, &begin);
-            if (captured == PATTERN_POSITION)
+            ptrdiff_t captured_size = pattern_capture(m, c - '1', match, end, &captured);
+            if (captured_size == PATTERN_POSITION)
                 luaL_addvalue(b);
             else
-                luaL_addlstring(b, begin, (size_t)captured);
+                luaL_addlstring(b, captured, (size_t)captured_size);
         } else {
-            luaL_error(m->L, "invalid use of '%c' in replacement string", ESCAPE);
+            luaL_error(m->L, "invalid use of '%c' in replacement string", PATTERN_ESCAPE);
         }
         text = escape + 2;
     }
-    luaL_addlstring(b, text, (size_t)(rest - text));
+    luaL_addlstring(b, text, (size_t)(text_end - text));
 }
 
 /* Adds what replaces the match. False: it stays as it was. */
-static bool add_replacement(const pattern_match *m, luaL_Buffer *b, const char *begun,
-                            const char *end)
+static bool add_replacement(pattern_match *m, luaL_Buffer *b, const char *match, const char *end)
 {
     lua_State *L = m->L;
     int type = lua_type(L, REPLACEMENT);
     if (type == LUA_TFUNCTION) {
         lua_pushvalue(L, REPLACEMENT);
-        lua_call(L, push_captures(m, begun, end), 1);
+        lua_call(L, push_captures(m, match, end), 1);
     } else if (type == LUA_TTABLE) {
-        push_capture(m, 0, begun, end);
+        push_capture(m, 0, match, end);
         lua_gettable(L, REPLACEMENT);
     } else {
-        add_text(m, b, begun, end);
+        add_text(m, b, match, end);
         return true;
     }
     if (!lua_toboolean(L, -1)) {
         lua_pop(L, 1);
-        luaL_addlstring(b, begun, (size_t)(end - begun));
+        luaL_addlstring(b, match, (size_t)(end - match));
         return false;
     }
     if (!lua_isstring(L, -1))
@@ -216,7 +220,7 @@ static bool add_replacement(const pattern_match *m, luaL_Buffer *b, const char *
     return true;
 }
 
-/* Adds the text with its replacements. Returns their number. */
+/* Adds the text with its replacements, unless nothing has changed. Returns their number. */
 static lua_Integer replace(pattern_match *m, luaL_Buffer *b, const char *pattern, lua_Integer most,
                            bool *is_changed)
 {
@@ -238,7 +242,8 @@ static lua_Integer replace(pattern_match *m, luaL_Buffer *b, const char *pattern
         if (is_anchored)
             break;
     }
-    luaL_addlstring(b, at, (size_t)(m->text_end - at));
+    if (*is_changed)
+        luaL_addlstring(b, at, (size_t)(m->text_end - at));
     return n;
 }
 

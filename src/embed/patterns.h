@@ -1,4 +1,5 @@
-/* embed/patterns.h - string.find, match, gmatch and gsub, as in lstrlib.c, but a run can be stopped inside them. */
+/* embed/patterns.h - string.find, match, gmatch and gsub. They give what Lua's own give, and a run can be
+ * stopped inside them. */
 #ifndef EMBED_PATTERNS_H
 #define EMBED_PATTERNS_H
 

@@ -46,11 +46,13 @@ local STATUSES <const> = { { 200, 208 }, { 226, 226 }, { 300, 300 }, { 302, 305 
   { 422, 424 }, { 426, 426 }, { 500, 507 }, { 509, 510 } }
 
 local function can_be_sent(status)
-  for _, range in ipairs(STATUSES) do
-    if math.type(status) and math.tointeger(status) and status >= range[1] and status <= range[2] then
+  local number = math.type(status) and math.tointeger(status)
+  for _, range in ipairs(number and STATUSES or {}) do
+    if number >= range[1] and number <= range[2] then
       return true
     end
   end
+  return false
 end
 
 -- Throws when the options of an answer are not right. Returns the status and the type; nil = none is given.

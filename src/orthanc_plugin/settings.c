@@ -134,13 +134,15 @@ static void on_fault(void *user, const char *arguments, modalua_reply *reply)
 {
     reader *r = user;
     const char *script = modalua_argument_bytes(reply, 1, NULL);
-    const char *what = modalua_argument_bytes(reply, 2, NULL);
+    size_t size;
+    const char *what = modalua_argument_bytes(reply, 2, &size);
+    bool is_ended = size > 0 && strchr(".?", what[size - 1]);
     text t = { 0 };
     (void)arguments;
     text_format(&t, "modalua: in the configuration: ");
     text_add_line(&t, what);
     if (script[0])
-        text_format(&t, "%s This script is not started", what[strlen(what) - 1] == '?' ? "" : ".");
+        text_format(&t, "%s This script is not started", is_ended ? "" : ".");
     OrthancPluginLogError(r->context, t.failed ? "modalua: not enough memory" : t.data);
     text_free(&t);
     r->s->faults++;

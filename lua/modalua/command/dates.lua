@@ -128,13 +128,22 @@ local function days_of_period(text)
   return ("%s-%02d-01"):format(year, first), ("%s-%02d-%02d"):format(year, last, days)
 end
 
+-- The first day of `from` and the last one of `to`, each as it can be typed; "" for an open end, nil when it is not clear.
+local function meant_ends(from, to)
+  local first, last = days_of_period(from), select(2, days_of_period(to))
+  first = first or (from == "" or read_one(from)) and from
+  last = last or (to == "" or read_one(to)) and to
+  return first or nil, last or nil
+end
+
 -- The range that is meant by years or months in place of days, 2024-01 or 1970..1980; nil when it is not clear.
 local function meant_range(text)
   local from, to = text:match "^(.-) *%.%. *(.*)$"
   from, to = from or text, to or text
-  local first, last = days_of_period(from), select(2, days_of_period(to))
-  first = first or (from == "" or read_one(from)) and from
-  last = last or (to == "" or read_one(to)) and to
+  local first, last = meant_ends(from, to)
+  if first and last and first ~= "" and last ~= "" and read_one(first) > read_one(last) then
+    first, last = meant_ends(to, from)
+  end
   return first and last and first .. last ~= "" and ("%s..%s"):format(first, last) or nil
 end
 

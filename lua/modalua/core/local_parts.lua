@@ -1,5 +1,6 @@
 -- core.local_parts: client:find with an Orthanc before 1.12.5 that has cut a list at its LimitFindResults or LimitFindInstances. All
--- resources of the level are listed by a route that has no limit. Then the search is made for so few of them at a time that nothing is cut.
+-- resources of the level are listed by a route that has no limit; of a query that names some by their unique key, only these are looked up.
+-- Then the search is made for so few of them at a time that nothing is cut.
 local require = ...
 local levels = require "core.levels"
 local native = require "core.native"
@@ -11,6 +12,7 @@ local FOLDERS <const> = { Patient = "/patients", Study = "/studies", Series = "/
 local PAGE <const> = 200  -- resources of one answer
 local MOST <const> = 50   -- identifiers in one search
 local RESOURCE <const> = { ID = "stored identifier", MainDicomTags = "object", PatientMainDicomTags = "object?", Series = "list?" }
+local FOUND <const> = { each = { ID = "stored identifier", Type = "text" } }
 
 -- ---- all resources of the level ----
 
@@ -31,30 +33,74 @@ local function read_pages(search)
   return page and resources, err
 end
 
--- A list of all resources. When one is deleted meanwhile, a page may begin behind its place: what the pages lack is asked for by itself.
-local function read_all(search)
-  local folder, list = FOLDERS[search.level], {}
-  local resources, err = read_pages(search)
-  if not resources then
-    return nil, err
-  end
-  local identifiers, failure = get(search, folder, "list of stored identifiers")
-  for _, id in ipairs(identifiers or {}) do
-    local resource = resources[id]
+-- The list of the resources with these identifiers. known: some of them that have been read. Nil and an error.
+local function read_each(search, identifiers, known)
+  local list = {}
+  for _, id in ipairs(identifiers) do
+    local resource, err = known[id], nil
     if not resource then
-      resource, err = get(search, folder .. "/" .. id, RESOURCE)
+      resource, err = get(search, FOLDERS[search.level] .. "/" .. id, RESOURCE)
     end
     if not resource and err.status ~= 404 then
       return nil, err
     end
     list[#list + 1] = resource
   end
-  return identifiers and list, failure
+  return list
 end
 
+-- A list of all resources. When one is deleted meanwhile, a page may begin behind its place: what the pages lack is asked for by itself.
+local function read_all(search)
+  local resources, err = read_pages(search)
+  if not resources then
+    return nil, err
+  end
+  local identifiers, failure = get(search, FOLDERS[search.level], "list of stored identifiers")
+  if not identifiers then
+    return nil, failure
+  end
+  return read_each(search, identifiers, resources)
+end
+
+-- ---- resources by their unique key ----
+
+-- The unique keys that the query itself names: a set; nil when it names none, or gives a pattern.
+local function keys_of_query(search)
+  local unique, keys = native.tag(levels.UNIQUE[search.level]), nil
+  for name, value in pairs(search.body.Query) do
+    if native.tag(name) == unique and value:find "%S" and not value:find "[*?]" then
+      keys = {}
+      for key in value:gmatch "[^\\]+" do
+        keys[key] = true
+      end
+    end
+  end
+  return keys
+end
+
+-- A list of the resources that have one of these keys, by a route that no limit cuts.
+local function read_named(search, keys)
+  local identifiers, seen = {}, {}
+  for key in pairs(keys) do
+    local found, err = search.operation.client:post("/tools/lookup", key)
+    local wrong = found ~= nil and steps.differs(found, FOUND)
+    if found == nil then
+      return nil, err
+    elseif wrong then
+      return steps.unexpected(search.operation, "POST", "/tools/lookup", wrong)
+    end
+    for _, one in ipairs(found) do
+      identifiers[#identifiers + 1] = one.Type == search.level and not seen[one.ID] and one.ID or nil
+      seen[one.ID] = true
+    end
+  end
+  return read_each(search, identifiers, {})
+end
+
+-- The key to ask for a resource by; nil when there is none. A backslash would divide it into two keys.
 local function key_of(search, resource)
   local key = resource.MainDicomTags[levels.UNIQUE[search.level]]
-  return type(key) == "string" and key:find "%S" and key or nil
+  return type(key) == "string" and key:find "%S" and not key:find("\\", 1, true) and key or nil
 end
 
 -- The resources that do not contradict the query. empty: the keys of it that a resource may have no value of.
@@ -177,7 +223,12 @@ function local_parts.find(search, ask, limit, first)
   elseif limit == 0 then
     return nil
   end
-  local resources, err = read_all(search)
+  local named, resources, err = keys_of_query(search), nil, nil
+  if named then
+    resources, err = read_named(search, named)
+  else
+    resources, err = read_all(search)
+  end
   local chosen = resources and chosen_of(search, resources)
   local keys = chosen and by_key(search, chosen, limit)
   if not keys then

@@ -127,9 +127,13 @@ end
 local function outcomes_text(list, options)
   local rows, verified, why = sort_outcomes(list)
   local n, level = rawlen(list), level_of_keys(rawget(rawget(list, 1), "resource"))
-  local moved = n - #rows
-  return (rows[1] and tables.fitted(OUTCOME_COLUMNS, rows, options) or "") .. sentence(options, "%d of %s sent; %s%s (%s)", moved,
-    levels.count(n, level), verified == moved and moved > 0 and "verified: all of it has arrived" or ("%d verified"):format(verified),
+  local unknown = 0 -- may have been sent
+  for _, row in ipairs(rows) do
+    unknown = unknown + (row.outcome == "unknown" and 1 or 0)
+  end
+  return (rows[1] and tables.fitted(OUTCOME_COLUMNS, rows, options) or "") .. sentence(options, "%d of %s sent%s; %s%s (%s)", n - #rows,
+    levels.count(n, level), unknown > 0 and (", %d unknown"):format(unknown) or "",
+    verified == n and "verified: all of it has arrived" or ("%d verified"):format(verified),
     why and (", not verified: " .. letters.shown(why)) or "", WHOLE)
 end
 

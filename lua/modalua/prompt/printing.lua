@@ -367,10 +367,10 @@ local function as_sentence(values, options)
   return coloured(text, options and options.colour and "red")
 end
 
--- How many of the values are shown: no nil behind the first, which stands for the error of an operation that has succeeded.
+-- How many of the values are shown. A nil behind a table is not: it stands for the error of an operation that has succeeded.
 local function shown_count(values)
   local n = values.n
-  while n > 1 and values[n] == nil and values[1] do
+  while n > 1 and values[n] == nil and type(values[1]) == "table" do
     n = n - 1
   end
   return n

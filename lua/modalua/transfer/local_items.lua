@@ -4,6 +4,7 @@ local require = ...
 local found_items = require "transfer.found_items"
 local json = require "modalua.json"
 local matching = require "core.matching"
+local native = require "core.native"
 local requests = require "core.requests"
 local steps = require "core.native_steps"
 
@@ -48,12 +49,16 @@ local function item_of(client, level, id, names)
   return item or false, tags
 end
 
--- What there is of the identifiers, in their order: list of { item =, value = what it has under the tag }; nil and an error.
+-- What there is of the identifiers, in their order: list of { item =, tags =, value = what it has under the tag }; nil and an error.
 function local_items.read(client, level, identifiers, names, tag)
   local items, failure = {}, nil
   requests.each(#identifiers, LIMIT, function(i)
     local item, tags = item_of(client, level, identifiers[i], names)
-    items[i], failure = item and { item = item, value = tag and matching.trimmed(tags[tag] or "") }, item == nil and tags or failure
+    if item then
+      items[i] = { item = item, tags = tags, value = tag and matching.trimmed(tags[tag] or "") }
+    elseif item == nil then
+      failure = tags
+    end
     return not failure
   end)
   local list = {}
@@ -63,14 +68,22 @@ function local_items.read(client, level, identifiers, names, tag)
   return not failure and list or nil, failure
 end
 
--- The items for identifiers, with their places in the order.
-local function items_of(order, ...)
+-- The items for identifiers, with their places in the order. They are held against the query, as the remote finder does with answers: the
+-- server gives undated studies for a range of dates that is open at its start.
+local function items_of(order, query, ...)
   local found, err = local_items.read(...)
-  for i, one in ipairs(found or {}) do
-    one.item.rank = found_items.rank(one.item, order)
-    found[i] = one.item
+  if not found then
+    return nil, err
   end
-  return found, err
+  local rows, items = {}, {}
+  for i, one in ipairs(found) do
+    rows[i], one.tags.item = one.tags, one.item
+  end
+  native.check_answers(rows, query or {}, nil, {})
+  for i, row in ipairs(rows) do
+    items[i], row.item.rank = row.item, found_items.rank(row.item, order)
+  end
+  return items
 end
 
 -- The identifiers behind the last one that is done.
@@ -114,7 +127,7 @@ function local_items.find(options)
     end
     local batch = table.move(identifiers, first, math.min(first + BATCH - 1, #identifiers), 1, {})
     local items
-    items, err = items_of(options.order or info.settings.order, options.client, level, batch, options.names)
+    items, err = items_of(options.order or info.settings.order, options.query, options.client, level, batch, options.names)
     if not items then
       return nil, err
     end

@@ -147,7 +147,8 @@ local function rates(facts)
   end
   local now, run = text("now", facts.status.rate), text("run", facts.status.run_rate)
   local same = now and run and now:sub(4) == run:sub(4) -- the run is young
-  local nothing = (facts.status.items.done or 0) > 0 and "nothing sent lately" or "nothing sent yet"
+  local nothing = (facts.status.items.done or 0) == 0 and "nothing sent yet"
+    or facts.status.state == "running" and "rate: known after some seconds" or "nothing sent lately"
   return { now or run or nothing, now and not same and run or nil }
 end
 
