@@ -114,8 +114,9 @@ end
 
 -- ---- both ----
 
--- Notes how long a job has needed at least. A transfer of a run is much like those before it: while the job of most of them has not ended, a
--- poll only costs time, here and at the server. The shortest of the last ones counts, and never much time, as the next item may be smaller.
+-- Notes how long a job has needed at least. A transfer of a run is much like those before it: while the job of most of them has not ended,
+-- a poll only costs time, here and at the server. The shortest of the last ones counts, and never much time, as the next item may be
+-- smaller.
 -- Only the polls that have seen a job unfinished are learned from: the time of the whole transfer has the wait in it that was learned.
 local function note_seconds(self)
   local last, seconds = self.last, native.take_unfinished(self.modality or self.to)
