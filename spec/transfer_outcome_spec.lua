@@ -72,29 +72,28 @@ describe("A transfer that was interrupted, where nothing can be compared,", func
 end)
 
 describe("The time until the job of a transfer is first asked for", function()
-  local set_usual, set_latest, now = native.set_usual, native.set_latest, native.now
+  local set_usual, set_latest, take_unfinished = native.set_usual, native.set_latest, native.take_unfinished
 
   teardown(function()
-    native.set_usual, native.set_latest, native.now = set_usual, set_latest, now
+    native.set_usual, native.set_latest, native.take_unfinished = set_usual, set_latest, take_unfinished
   end)
 
-  -- The times that are set by transfers that need so many seconds.
-  local function times(list)
-    local set, clock, at = {}, 0, 0
+  -- The times that are set by transfers the jobs of which were last seen unfinished after so many seconds. nil: a transfer without a job.
+  local function times(list, n)
+    local set, at = {}, 0
     function native.set_usual(_, seconds) set[#set + 1] = seconds end
     function native.set_latest() end
-    function native.now() return clock end
+    function native.take_unfinished() return list[at] end
     local client = client_of {}
     function client.peer()
       return { store = function()
         at = at + 1
-        clock = clock + list[at]
-        return list[at] > 0 and {} or nil
+        return {}
       end }
     end
     local sender = send.new { client = client, level = "Study", is_local = true,
       destination = { kind = "peer", peer = { peer = "clinic" } } }
-    for _ = 1, #list do
+    for _ = 1, n or #list do
       sender:run { { uids = { StudyInstanceUID = "1.2" } } }
     end
     return set
@@ -109,8 +108,12 @@ describe("The time until the job of a transfer is first asked for", function()
     assert.are.same({ 0.1 }, times { 60, 60, 60, 60, 60, 60, 60, 60 })
   end)
 
-  it("is not learned from what failed", function()
-    assert.are.same({}, times { 1, 1, 1, 0, 1, 1, 1, 1 })
+  it("is none when the first poll has found one of them ended", function()
+    assert.are.same({ 0 }, times { 1, 1, 1, 0, 1, 1, 1, 1 })
+  end)
+
+  it("is not learned from transfers without a job", function()
+    assert.are.same({}, times({ 1, 1, 1, nil, 1, 1, 1, 1 }, 8))
   end)
 end)
 
@@ -213,8 +216,8 @@ describe("A transfer at its last items", function()
 
   -- A worker that has sent something, on a ledger in which the items of `open` are not finished. answers: what the destination does.
   local function worker_with(open, answers)
-    local worker = { breaker = breaker.new(native.now), settings = { retries = 3 }, goods = 1, run_n = 1, done = 1, open = open, losers = {},
-      compare = { expect = function() return true end }, send = { echo_destination = function() return answers end },
+    local worker = { breaker = breaker.new(native.now), settings = { retries = 3 }, goods = 1, run_n = 1, done = 1, open = open,
+      losers = {}, compare = { expect = function() return true end }, send = { echo_destination = function() return answers end },
       bell = { ring = function() end }, postpone = function() end,
       side_failed = getmetatable(worker_of(client_of {}, { kind = "peer", peer = { peer = "clinic" } }, {})).side_failed,
       fail = function(self, item) table.insert(self.losers, item.id) end }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/remote.h"
 #include "base/clock.h"
 #include "binding/error.h"
 #include "binding/parts.h"
@@ -39,6 +40,7 @@ int job_poll_begin(lua_State *L, call *c, double age)
 {
     c->poll->heard = clock_now();
     c->poll->begun = c->poll->heard - age;
+    c->poll->unfinished = 0;
     return job_poll_wait(L, c);
 }
 
@@ -55,6 +57,7 @@ static int job_poll_wait(lua_State *L, call *c)
 
 static int job_poll_ask(lua_State *L, call *c)
 {
+    c->poll->asked = clock_now();
     return call_get(L, c, job_poll_on_status, "/jobs/%s", c->poll->job);
 }
 
@@ -94,6 +97,7 @@ static int job_poll_on_status(lua_State *L, call *c)
     case JOBS_SUCCESS: return job_poll_on_success(L, c, record);
     case JOBS_UNFINISHED:
         c->poll->heard = clock_now();
+        c->poll->unfinished = c->poll->asked - c->poll->begun;
         job_poll_report(L, c, record, state);
         return job_poll_wait(L, c);
     case JOBS_NO_STATE: break;
@@ -115,6 +119,8 @@ static int job_poll_on_success(lua_State *L, call *c, int record)
                             lua_pushfstring(L, "its State is Success, and its ErrorCode is %s%s%s",
                                             said, *description ? ": " : "", description));
     }
+    if (c->remote)
+        remote_note_unfinished(c->remote, c->poll->unfinished);
     lua_settop(L, record);
     lua_getfield(L, record, "Content");
     return job_poll_is_incomplete(L, c, record + 1) ? job_poll_end_failed(L, c)

@@ -1,6 +1,6 @@
-/* api/job_poll.h - waits for a job of the server: polls GET /jobs/{id}, after a few milliseconds (or
- * the time that such jobs usually need) at first and every half second later, until the job has ended, the server has forgotten it, or the
- * caller's deadline has passed.
+/* api/job_poll.h - waits for a job of the server: polls GET /jobs/{id}, at first after a few
+ * milliseconds (or `usual`), then less and less often, at least every half second, until the job has
+ * ended, the server has forgotten it, or the caller's deadline has passed.
  *
  * A server that does not answer (it restarts, and then runs the job again) is polled for as long as
  * the client's timeout.
@@ -16,10 +16,12 @@
 typedef struct job_poll {
     char job[ORTHANC_ID_SIZE]; /* its identifier; "" until the server has given one */
     double begun;              /* when the wait began, on clock_now's clock */
-    double usual;              /* seconds since then in which the job will hardly end; 0 = none */
+    double usual;              /* seconds from then to the first poll, at most 0.5; 0 = a few ms */
     double heard;              /* when the server last answered a poll */
-    call_step on_success;      /* the job has succeeded. Stack: its record, its result */
-    call_step on_gone;         /* the server has forgotten the job. Stack: nil, error */
+    double asked;              /* when the last poll began */
+    double unfinished; /* seconds from `begun` to the last poll that has found the job unfinished */
+    call_step on_success; /* the job has succeeded. Stack: its record, its result */
+    call_step on_gone;    /* the server has forgotten the job. Stack: nil, error */
     call_step on_failure; /* the job has failed. Stack: nil, error. NULL = they are the results */
     call_step on_open; /* the wait has ended without the job's outcome. Stack and NULL: the same */
 } job_poll;

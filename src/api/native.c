@@ -346,8 +346,10 @@ static const luaL_Reg functions[] = {
     { "move_one", get_and_store_move_one },
     /* set_latest(remote, milliseconds). Until when its next transfers may be submitted (api/remote.h). */
     { "set_latest", remote_l_set_latest },
-    /* set_usual(remote, seconds). How long the jobs of its next transfers need at least (api/remote.h). */
+    /* set_usual(remote, seconds). When the jobs of its next transfers are first asked for (api/remote.h). */
     { "set_usual", remote_l_set_usual },
+    /* take_unfinished(remote) -> seconds | nil. How long its last jobs needed at least (api/remote.h). */
+    { "take_unfinished", remote_l_take_unfinished },
     /* get(modality, level, identifiers [, options]) -> result | nil, err. modality:get without a look
      * at patients that Orthanc takes for one. */
     { "get", get_and_store_get },

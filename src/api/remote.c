@@ -70,6 +70,7 @@ remote *remote_push(lua_State *L, loop *lp, const remote_kind *kind, int client_
     r->kind = kind;
     r->lp = lp;
     r->max_moves = max_moves;
+    r->unfinished = -1;
     strcpy(r->name, name);
     snprintf(r->path, sizeof r->path, "%s/%s", kind->root, name);
     luaL_setmetatable(L, kind->type);
@@ -109,6 +110,22 @@ int remote_l_set_usual(lua_State *L)
 {
     remote_check_any(L, 1)->usual = luaL_checknumber(L, 2);
     return 0;
+}
+
+void remote_note_unfinished(remote *r, double seconds)
+{
+    if (r->unfinished < 0 || seconds < r->unfinished)
+        r->unfinished = seconds;
+}
+
+int remote_l_take_unfinished(lua_State *L)
+{
+    remote *r = remote_check_any(L, 1);
+    if (r->unfinished < 0)
+        return 0;
+    lua_pushnumber(L, r->unfinished);
+    r->unfinished = -1;
+    return 1;
 }
 
 /* ---- calls on a remote ---- */

@@ -34,7 +34,8 @@ struct remote {
     slots *slots;       /* limits the transfers with it; NULL = the remote is closed */
     unsigned max_moves; /* transfers at once, for transfers by this userdata */
     double latest;      /* a new transfer must have been submitted by then (http_request) */
-    double usual;       /* seconds for which the job of a new transfer is not asked for */
+    double usual;       /* seconds after which the job of a new transfer is first asked for */
+    double unfinished; /* see remote_l_take_unfinished; -1 = no job has ended since the last call */
     char name[ORTHANC_ID_SIZE];
     char path[ORTHANC_ID_SIZE + 16]; /* its route: "/modalities/pacs" */
 };
@@ -63,6 +64,13 @@ int remote_l_set_latest(lua_State *L);
 /* set_usual(remote, seconds) for the Lua half: the job of a transfer that is made from now on will hardly
  * have ended sooner, so it is not asked for sooner. */
 int remote_l_set_usual(lua_State *L);
+
+/* A job of a transfer has succeeded, and was last seen unfinished after so many seconds; 0 = never. */
+void remote_note_unfinished(remote *r, double seconds);
+
+/* take_unfinished(remote) -> seconds | nil for the Lua half: after how many seconds jobs were last seen
+ * unfinished; the least number among the jobs that have succeeded since the last call. */
+int remote_l_take_unfinished(lua_State *L);
 
 /* Pushes a call of `size` bytes that begins with a struct call, on the remote at index 1, which becomes
  * c->remote and data.modality or data.peer. c->route is the remote's path and `route` ("/query").

@@ -22,8 +22,8 @@ local COUNTS_LOCALLY = "1.11.0" -- from here on /tools/find knows RequestedTags
 -- ---- places ----
 
 -- A place is { client =, modality = nil for this Orthanc itself, knows_lists =, longest = of the lists that it takes, where it has refused
--- longer ones, is_single = it answers one question at a time, fault = why it cannot be asked }. `clock`: the operation, of which only two fields matter: `deadline`, and `uids_per_list`,
--- how many UIDs are asked for together (50 without it).
+-- longer ones, is_single = it answers one question at a time, fault = why it cannot be asked }. `clock`: the operation, of which only two
+-- fields matter: `deadline`, and `uids_per_list`, how many UIDs are asked for together (50 without it).
 --
 -- An answer that is not what it should be is a reason why the place cannot be asked: it does not show that the place lacks something.
 function holdings.here(client)

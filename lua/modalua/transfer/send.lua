@@ -10,7 +10,7 @@ local send = {}
 
 local OP <const> = "move_resources" -- under this name errors explain what a C-MOVE needs
 local NO_LIMIT <const> = 1000 -- run.lua limits how many transfers run at once
-local REMEMBERED <const>, LEAST_SHARE <const>, MOST_SECONDS <const> = 8, 0.8, 0.1 -- of what transfers have taken
+local REMEMBERED <const>, LEAST_SHARE <const>, MOST_SECONDS <const> = 8, 0.8, 0.1 -- of what jobs have needed
 
 local Send = {}
 Send.__index = Send
@@ -114,10 +114,15 @@ end
 
 -- ---- both ----
 
--- Notes how long a transfer took. A transfer of a run is much like those before it: while the job of most of them would not have ended, a
--- poll only costs time, here and at the server. The shortest of the last ones counts, and never much time, as the next item may be smaller.
-local function note_seconds(self, seconds)
-  local last = self.last
+-- Notes how long a job has needed at least. A transfer of a run is much like those before it: while the job of most of them has not ended,
+-- a poll only costs time, here and at the server. The shortest of the last ones counts, and never much time, as the next item may be
+-- smaller.
+-- Only the polls that have seen a job unfinished are learned from: the time of the whole transfer has the wait in it that was learned.
+local function note_seconds(self)
+  local last, seconds = self.last, native.take_unfinished(self.modality or self.to)
+  if not seconds then
+    return
+  end
   last.n = last.n % REMEMBERED + 1
   last[last.n] = seconds
   if #last == REMEMBERED then
@@ -129,10 +134,9 @@ end
 -- move some of the items already, so that each must be sent alone; or nil and an error. `progress`: a function, as that of move_resources.
 -- `latest`: a moment of the clock of ledger:fence; a request that has not left by then never leaves, and the error has the code "late".
 function Send:run(items, progress, latest)
-  local began = native.now()
   local result, err = (self.is_local and store or move)(self, items, progress, latest)
   if type(result) == "table" then
-    note_seconds(self, native.now() - began)
+    note_seconds(self)
   end
   return result, err
 end
