@@ -379,7 +379,8 @@ describe("A side that is out of resources", function()
   -- Plays transfers one after the other: "good", or the number of an item that is refused. Returns the numbers of those that lost a try.
   local function losers(list)
     local lost = {}
-    local worker = { breaker = breaker.new(native.now), settings = { retries = 3 }, run_n = 1, ledger = { totals = function() return {} end },
+    local worker = { breaker = breaker.new(native.now), settings = { retries = 3 }, run_n = 1,
+      ledger = { totals = function() return {} end },
       postpone = function() end, sent = function() end,
       fail = function(_, item) table.insert(lost, item.id) end, compare = { expect = function() return true end },
       send = { echo_destination = function() return true end } }
