@@ -36,8 +36,8 @@ local silent, figures, metrics = away and 1 or 0, {}, { ("modalua_server_up %d\n
 for i, row in ipairs(rows) do
   silent = silent + 1 - row.up
   figures[i] = ("'%s'=%.3fs"):format(row.name, row.seconds)
-  metrics[i + 1] = ('modalua_modality_up{name="%s"} %d\nmodalua_modality_answer_seconds{name="%s"} %.3f\n'):format(row.name, row.up, row.name,
-    row.seconds)
+  metrics[i + 1] = ('modalua_modality_up{name="%s"} %d\nmodalua_modality_answer_seconds{name="%s"} %.3f\n'):format(row.name, row.up,
+    row.name, row.seconds)
   if not options.nagios then
     print(("%-16s %6.0f ms  %s"):format(row.name, row.seconds * 1000, row.message))
   end
