@@ -380,6 +380,7 @@ describe("A side that is out of resources", function()
   local function losers(list)
     local lost = {}
     local worker = { breaker = breaker.new(native.now), settings = { retries = 3 }, run_n = 1,
+      ledger = { totals = function() return {} end },
       postpone = function() end, sent = function() end,
       fail = function(_, item) table.insert(lost, item.id) end, compare = { expect = function() return true end },
       send = { echo_destination = function() return true end } }
