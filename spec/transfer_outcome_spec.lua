@@ -360,15 +360,15 @@ end)
 
 describe("The comparison at the end", function()
   -- Compares three studies of which the source seems to have got more. Of the second one that cannot be told; fault: the source has not
-  -- answered. Returns the numbers of those that are confirmed, the notes, and the failures of a side.
-  local function compared(fault)
+  -- answered. Returns the numbers of those that are confirmed, the notes, the failures of a side, and the run. spawn: that of the run.
+  local function compared(fault, spawn)
     local open, confirmed, notes, failures = {}, {}, {}, {}
     for i = 1, 3 do
       open[i] = { id = i, key = "1.2." .. i, expected = 5, arrived = 5, verified = "uids" }
     end
     local run = { breaker = { state = "closed" }, control_stop = function() return #failures > 0 end,
-      tell = function(event) table.insert(notes, event.message) end }
-    run.ledger = { take_finder = function() return true end, unconfirmed = function() return open end,
+      tell = function(event) table.insert(notes, event.message) end, spawn = spawn or function(f) f() end }
+    run.ledger = { take_finder = function() return true end, unconfirmed = function() return table.move(open, 1, #open, 1, {}) end,
       confirm = function(_, results)
         for _, result in ipairs(results) do
           table.insert(confirmed, result.id)
@@ -391,10 +391,10 @@ describe("The comparison at the end", function()
       compare.source.fault = fault
       return nil, native.fail("transfer", "decode", nil, "the source lists only 5 of its 7 instances")
     end
-    run.items = { compare = compare, compares = function() return true end,
+    run.items = { compare = compare, compares = function() return true end, bell = { ring = function() end },
       side_failed = function(_, err) table.insert(failures, err.message) end }
-    confirm.is_confirmed(run)
-    return confirmed, notes, failures
+    assert.is_false(confirm.is_confirmed(run))
+    return confirmed, notes, failures, run
   end
 
   it("confirms a study of which the source lists less than it says, with a note", function()
@@ -409,4 +409,26 @@ describe("The comparison at the end", function()
     assert.are.same({ 1 }, confirmed)
     assert.are.equal(1, #failures)
   end)
+
+  it("is one task, beside which the loop of the run goes on", function()
+    local tasks = {}
+    local confirmed, _, _, run = compared(nil, function(f) table.insert(tasks, f) end)
+    assert.is_false(confirm.is_confirmed(run))
+    assert.are.same({ 1, {} }, { #tasks, confirmed })
+    tasks[1]()
+    assert.are.same({ 1, 2, 3 }, confirmed)
+    assert.is_true(confirm.is_confirmed(run))
+    assert.are.equal(1, #tasks)
+  end)
+
+  for _, word in ipairs { "paused", "ending" } do
+    it("stops when the run is " .. word, function()
+      local tasks = {}
+      local confirmed, _, _, run = compared(nil, function(f) table.insert(tasks, f) end)
+      run[word] = true
+      tasks[1]()
+      assert.are.same({}, confirmed)
+      assert.is_false(run.confirming)
+    end)
+  end
 end)

@@ -132,27 +132,45 @@ local function compare_again(self)
   return true
 end
 
--- Whether everything was compared once more. Only the finder does it; the others wait for it.
+-- Compares all that is done once more, until something fails or the run is to stop. Returns whether it came to the end.
+local function compare_all(self)
+  local more = true
+  while more and not (self.control_stop() or self.paused or self.ending or self.items.is_dead) and self.breaker.state ~= "open" do
+    more = compare_again(self)
+  end
+  if more == false and self.lost_some then -- what is sent again may drive others out
+    self.lost_some = nil
+    return self.ledger:unconfirm()
+  end
+  return more == false
+end
+
+-- Whether everything was compared once more. If not, this begins, in a task: the run's loop goes on to renew its lease and to look for
+-- changes of settings. Only the finder compares; the others wait for it.
 function confirm.is_confirmed(self)
   if not self.items:compares() then
     return true
-  end
-  local taken, err = self.ledger:take_finder()
-  if taken then
-    local more = true
-    while more and not self.control_stop() and self.breaker.state ~= "open" do
-      more = compare_again(self)
-    end
-    if more == false and self.lost_some then -- what is sent again may drive others out
-      self.lost_some = nil
-      return self.ledger:unconfirm() and false
-    end
-    return more == false and #(self.ledger:unconfirmed(1) or { true }) == 0
-  elseif err then
-    self.items:ledger_failed(err)
+  elseif self.confirming then
     return false
   end
-  return #(self.ledger:unconfirmed(1) or { true }) == 0
+  local left, err = self.ledger:unconfirmed(1)
+  local taken
+  if left and #left > 0 and self.breaker.state ~= "open" then
+    taken, err = self.ledger:take_finder()
+  end
+  if err then
+    self.items:ledger_failed(err)
+  elseif taken then
+    self.confirming = true
+    self.spawn(function()
+      local at_end = compare_all(self)
+      self.confirming = false
+      if at_end then
+        self.items.bell:ring()
+      end
+    end)
+  end
+  return left ~= nil and #left == 0
 end
 
 return confirm

@@ -317,7 +317,7 @@ local function wind_up(self)
   local items = self.items
   self.ending, items.ending = true, true
   items:give_back()
-  while not items:is_idle(true) and not items.thrown do
+  while (self.confirming or not items:is_idle(true)) and not items.thrown do
     if items.ledger_error and items.run_n == 0 and (items.fatal or self.stopping) then
       break -- the next run recovers what the ledger does not take
     elseif items.run_n == 0 and self.breaker.state == "open" and #items.changes == 0 then
