@@ -100,7 +100,7 @@ for _, version in ipairs(versions) do
         fails(2, "the method is GET, POST, PUT or DELETE, not 'PATCH'", "api", "PATCH", "/system")
         fails(2, "a route begins with '/', as /system: 'system'", "api", "GET", "system")
         fails(2, "--input is for POST and PUT", "api", "GET", "/system", "--input", "x")
-        fails(1, "/nosuch/file: No such file", "api", "POST", "/tools/find", "--input", "/nosuch/file")
+        fails(1, "'/nosuch/file' cannot be read: No such file", "api", "POST", "/tools/find", "--input", "/nosuch/file")
       end)
     end)
 
