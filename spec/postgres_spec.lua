@@ -41,10 +41,10 @@ local function wait_for(number, sql)
   error(("%s does not become %d"):format(sql, number), 2)
 end
 
--- Waits until so many statements with this text are executed.
+-- Waits until so many statements with this text sleep or wait for a lock: before, a statement is only prepared, and a cancel finds nothing.
 local function wait_for_statements(count, text)
-  wait_for(count, ("SELECT count(*) AS n FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%%%s%%' AND pid <> pg_backend_pid()")
-    :format(text))
+  wait_for(count, ([[SELECT count(*) AS n FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%%%s%%' AND pid <> pg_backend_pid()
+    %s]]):format(text, count > 0 and "AND wait_event_type IN ('Timeout', 'Lock')" or ""))
 end
 
 -- Waits until the server does not have that process any more.
