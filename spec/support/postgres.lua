@@ -107,6 +107,7 @@ end
 function Server:stop(name)
   served.write_file(self.folder .. "/keep", "")
   if name then
+    self:signal "STOP" -- no process begins any more: one that outlived the others would keep the shared memory, and the next start fails
     self:signal(name)
   else
     served.output_of(("exec kill -s INT %d"):format(self.pid))
