@@ -39,11 +39,11 @@ for i, version in ipairs(versions) do
 
     -- Starts a run as a task. Returns the task, and the table in which it counts its events; `control` stops it.
     local function start(options)
-      local seen, control = { under_way = 0 }, {}
+      local seen, control = {}, {}
       function control.tell(e)
         seen[e.event] = (seen[e.event] or 0) + 1
         if e.event == "progress" then
-          seen.under_way = math.max(seen.under_way, #e.under_way)
+          seen.share, seen.too_many = e.concurrency, seen.too_many or #e.under_way > e.concurrency
         end
         seen.window_open = e.event == "window" and e.open or e.event ~= "window" and seen.window_open
       end
@@ -315,14 +315,17 @@ for i, version in ipairs(versions) do
     end)
 
     once("shares its concurrency among all workers", function()
-      local run, seen = start { concurrency = 3, gap = 0.1 }
+      local run, seen = start { concurrency = 3, rate = "1/min" } -- so that neither ends before both have seen the other
       happens(function() return (seen.begin or 0) > 0 end)
-      local other, seen_too = start { query = false, all = false }
+      local other, seen_too = start { query = false, all = false, concurrency = 3 }
+      happens(function() return seen.share == 2 and seen_too.share == 1 end)
+      seen.too_many, seen_too.too_many = false, false
+      assert(transfer.set(world.ledger, { rate = "60000/min" }))
       assert.are.equal("finished", assert(run:join()).state)
       assert.are.equal("finished", assert(other:join()).state)
       assert.are.equal(STUDIES, world:resources_sent())
       assert.are.equal(STUDIES, seen.begin + seen_too.begin)
-      assert.is_true(seen.under_way <= 3 and seen_too.under_way <= 1)
+      assert.are.same({ false, false }, { seen.too_many, seen_too.too_many })
     end)
   end)
 end
