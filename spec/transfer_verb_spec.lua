@@ -340,7 +340,7 @@ for _, version in ipairs(versions.few) do
         signal "INT"
         shows "status 130\n"
         running = nil
-        assert.are.equal(1, servers.LOCAL:count_logged "Canceling job: ")
+        assert(eventually(function() return servers.LOCAL:count_logged "Canceling job: " == 1 end), "the job was not cancelled")
         peer:let(1)
         assert(eventually(function() -- then the next test finds no C-MOVE under way
           local states = {}
