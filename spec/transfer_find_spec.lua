@@ -341,7 +341,7 @@ for _, version in ipairs(versions) do
     local all = instances()
 
     setup(function()
-      servers = orthanc.network({ "LOCAL", "PACS" }, { binary = version.binary, extra = { LimitFindResults = CAP,
+      servers = orthanc.network({ "LOCAL", "PACS" }, { binary = version.binary, verbose = true, extra = { LimitFindResults = CAP,
         DicomAlwaysAllowStore = true, DicomCheckModalityHost = false } })
       pacs = modalua.connect(servers.LOCAL.url):modality "pacs"
       at_pacs = modalua.connect(servers.PACS.url)
@@ -355,6 +355,18 @@ for _, version in ipairs(versions) do
     it("finds everything, proven, without being told the limit", function()
       local L = finds_all(pacs, all)
       assert.are.equal(1, L:items {}().expected)
+    end)
+
+    it("is followed by searches for UIDs in lists as long as it answers", function()
+      local uids, before = uids_of(all), servers.LOCAL:count_logged "/query\n"
+      local found, missing = pacs:find_each("StudyInstanceUID", uids, { limit = 1 })
+      assert.are.same({}, missing)
+      for _, uid in ipairs(uids) do
+        assert.are.equal(1, #found[uid])
+      end
+      -- 52 UIDs: the first refuses 50, 25 and 13, and answers 7; the second has no limit; the third gives 10 of each list
+      assert.are.equal(({ [11001] = 3 + 8 + 1, [11207] = 2, [11300] = 5 + 1 })[version.number],
+        servers.LOCAL:count_logged "/query\n" - before)
     end)
 
     it("finds everything of a range of dates", function()
