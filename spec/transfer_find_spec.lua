@@ -387,6 +387,23 @@ for _, version in ipairs(versions) do
       assert.are.equal(#some, #keys_of(find(nil, { client = at_pacs, level = "Series", query = { StudyDate = "-20221231" } })))
     end)
 
+    it("finds nothing without a time in a range of times that is open at its start", function()
+      local some = {}
+      for _, one in ipairs(all) do
+        some[#some + 1] = (one.StudyTime or "") ~= "" and one.StudyTime <= "040000" and one or nil
+      end
+      assert.is_true(#some > CAP)
+      finds_all(pacs, some, { query = { StudyTime = "-0400" } })
+      assert.are.same(uids_of(some), keys_of(find(nil, { client = at_pacs, query = { StudyTime = "-0400" } })))
+      assert.are.equal(#some, #keys_of(find(pacs, { level = "Series", query = { StudyTime = "-0400" } })))
+      for _, query in ipairs { { PatientID = "C*", StudyTime = "-0400" }, { PatientID = "B*", StudyDate = "-20240101" } } do
+        for _, level in ipairs { "Study", "Series" } do -- nothing of these has a time, or a date
+          assert.are.same({}, keys_of(find(pacs, { level = level, query = query })))
+          assert.are.same({}, keys_of(find(nil, { client = at_pacs, level = level, query = query })))
+        end
+      end
+    end)
+
     it("finds the series", function()
       local L = find(pacs, { level = "Series", query = { StudyDate = "20200101-20221231", Modality = "CT" } })
       local expected = {}
