@@ -91,6 +91,48 @@ for i, version in ipairs(versions) do
       assert.are.equal(STUDIES, world:arrived())
     end)
 
+    local on_newest = i == #versions and it or function() end
+
+    -- Each way to a destination. unknown: this Orthanc knows no modality with the AE title; dies: which server is away, and is blamed.
+    for name, way in pairs {
+      ["a modality, from this Orthanc"] = { from = "client", to = "archive" },
+      ["a peer, from this Orthanc"] = { from = "client", to = "peer" },
+      ["a peer that is compared, from this Orthanc"] = { from = "client", to = "peer", is_compared = true },
+      ["a modality, from another one"] = { to = "archive", dies = "pacs" },
+      ["an AE title, from a modality"] = { aet = "ARCHIVE" },
+      ["an AE title that only the source knows"] = { aet = "ARCHIVE", unknown = true },
+      ["an AE title that only the source knows, and that is compared"] = { aet = "ARCHIVE", unknown = true, is_compared = true },
+    } do
+      (way.to == "archive" and it or on_newest)(("waits for the side that is away, and for no other: the %s, to %s"):format(
+        way.dies and "source" or "destination", name), function()
+        local dying, side = world[way.dies or "archive"], way.dies and "from" or "to"
+        if way.from then
+          archive.send(transfers.instances(1, STUDIES), { world.us:modality() }, "PACS")
+          finally(function() archive.empty(world.client) end)
+        end
+        if way.to == "peer" then
+          assert(world.client:put("/peers/other", { Url = world.archive.url }))
+        end
+        local known = way.unknown and assert(world.client:get "/modalities/archive/configuration")
+        if known then
+          assert(world.client:delete "/modalities/archive")
+          finally(function() assert(world.client:put("/modalities/archive", known)) end)
+        end
+        local run, seen = start(world, { from = way.from and world.client or nil, TargetAet = way.aet,
+          to = way.to == "peer" and world.client:peer "other" or way.to or false, arrived_at = way.is_compared and world.target or nil })
+        happens(function() return (seen.begin or 0) > 5 end)
+        dying:stop "KILL"
+        happens(function() return #seen.wait > 0 end)
+        dying:start_again()
+        local summary = assert(run:join())
+        assert.are.same({ "finished", STUDIES, 0 }, { summary.state, items(summary, "done"), tried(world) })
+        assert.are.equal(STUDIES, world:arrived())
+        for _, e in ipairs(seen.wait) do
+          assert.are.equal(e.side and side or nil, e.side, e.reason)
+        end
+      end)
+    end
+
     it("goes on when the Orthanc that sends was killed and started again", function()
       local run, seen = start(world, {})
       happens(function() return (seen.begin or 0) > 5 end)
@@ -118,8 +160,6 @@ for i, version in ipairs(versions) do
       summary = assert(transfers.run(world, {}))
       assert.are.same({ "finished", STUDIES }, { summary.state, items(summary, "done") })
     end)
-
-    local on_newest = i == #versions and it or function() end
 
     on_newest("goes on when the source can read only the study that it would send last", function()
       assert(transfers.run(world, { dry_run = true }))

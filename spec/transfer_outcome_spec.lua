@@ -4,7 +4,7 @@ local json = require "modalua.json"
 local part = require "spec.support.part"
 local confirm, recover, send_items = part "transfer.confirm", part "transfer.recover", part "transfer.send_items"
 local breaker, native, send_outcome = part "transfer.breaker", part "core.native", part "transfer.send_outcome"
-local send = part "transfer.send"
+local check_items, send = part "transfer.check_items", part "transfer.send"
 
 local STUDY <const> = "0123abcd-0123abcd-0123abcd-0123abcd-0123abcd"
 
@@ -216,10 +216,10 @@ describe("A transfer at its last items", function()
 
   -- A worker that has sent something, on a ledger in which the items of `open` are not finished. answers: what the destination does.
   local function worker_with(open, answers)
+    local methods = getmetatable(worker_of(client_of {}, { kind = "peer", peer = { peer = "clinic" } }, {}))
     local worker = { breaker = breaker.new(native.now), settings = { retries = 3 }, goods = 1, run_n = 1, done = 1, open = open,
       losers = {}, compare = { expect = function() return true end }, send = { echo_destination = function() return answers end },
-      bell = { ring = function() end }, postpone = function() end,
-      side_failed = getmetatable(worker_of(client_of {}, { kind = "peer", peer = { peer = "clinic" } }, {})).side_failed,
+      bell = { ring = function() end }, postpone = function() end, side_failed = methods.side_failed, blame = methods.blame,
       fail = function(self, item) table.insert(self.losers, item.id) end }
     worker.ledger = { describe = function() return { found_all = 1 } end, open_ids = function() return worker.open end,
       open_items = function() return { todo = #worker.open, sending = 0, sent = 0 } end,
@@ -312,7 +312,7 @@ describe("What waits for its comparison when verify becomes \"job\"", function()
     local function check()
       worker.ended = nil
       worker.bell = { ring = function() worker.ended = true end, wait = function() worker.ended = true end }
-      worker:checker()
+      check_items.run(worker)
     end
     send_outcome.take(worker, { { id = 1, owner = 1, state = "sending", tries = 0, uids = {}, began = 0 } }, not err and {} or nil, err)
     if held then

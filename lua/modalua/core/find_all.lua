@@ -41,6 +41,12 @@ local function is_identified(query)
   return false
 end
 
+-- A range of times that is open at its start, with the beginning of the day instead: for the former some modalities also give what has no
+-- time, and find keeps that in a part of the search in which nothing has one.
+local function with_start(time)
+  return type(time) == "string" and time:gsub("^ *%-", "00-") or time
+end
+
 -- Reads the filters by date and time, and whether they can be divided.
 local function read_dates(walk)
   local query = walk.query
@@ -57,7 +63,7 @@ local function read_dates(walk)
   if not range then -- what is older is found with the studies without a date
     walk.floor = slices.FIRST_DAY
   end
-  query.StudyTime = time
+  query.StudyTime = with_start(time)
   walk.own.StudyTime = not time or nil
 end
 

@@ -375,12 +375,12 @@ local function of_answers(answers, search)
   return found
 end
 
--- Asks for those of the values that can be asked for. Returns what find_each returns, and the errors of the others by value.
+-- Asks for those of the values that can be asked for. Returns the errors of the others by value, and what find_each returns.
 local function find_good(search, values)
   local good, refused = table.move(values, 1, #values, 1, {}), {}
   while true do
-    local result, missing = find_each.find_each(search.modality, search.tag, good,
-      { Level = search.level, Query = search.query, limit = search.limit })
+    local result, missing = find_each.ask(search.modality, search.tag, good,
+      { Level = search.level, Query = search.query, limit = search.limit }, search.lists)
     local bad = not result and missing.code == "bad_value" and table.remove(good, missing.position)
     if not bad then
       return refused, result, missing
@@ -576,8 +576,8 @@ function listed.find(options)
   end
   local order = options.order or info.settings.order
   local search = { order = (info.query or order == "oldest") and order or nil, modality = options.modality, client = options.client,
-    level = options.level, names = options.names, seen = {}, proven = 1, several = options.several or info.settings.several,
-    limit = math.max(2, math.min(info.settings.concurrency or 1, 8)) }
+    level = options.level, names = options.names, seen = {}, lists = find_each.new_lists(), proven = 1,
+    several = options.several or info.settings.several, limit = math.max(2, math.min(info.settings.concurrency or 1, 8)) }
   while not (options.stop and options.stop()) do
     local lines
     lines, err = options.ledger:open_lines(LINES)
