@@ -259,6 +259,11 @@ describe("modalua playground", function()
     end)
   end)
 
+  it("takes options behind its name, too", function()
+    local result = command.shell([["$M" playground -lm=modalua -e 'print(m.connect():get("/statistics").CountStudies)']])
+    assert.are.same({ "0\n", "", 0 }, { result.out, result.err, result.status })
+  end)
+
   describe("is a verb", function()
     it("that wins over a file with its name", function()
       local result = command.shell([[d=$(mktemp -d); cd "$d"; echo 'print "file"' >playground
@@ -271,9 +276,13 @@ describe("modalua playground", function()
     end)
 
     it("that rejects options that it cannot use", function()
-      for _, words in ipairs { { "-u", "http://localhost", "playground" }, { "playground", "-x" } } do
+      for why, words in pairs { ["cannot be used with playground"] = { "-u", "http://localhost", "playground" },
+        ["which has its own servers"] = { "playground", "-uhttp://x" },
+        ["cannot use the option '-x'"] = { "playground", "-x" }, ["cannot use the option '-e'"] = { "playground", "-e" },
+        ["a verb runs no script"] = { "playground", "--sandbox", "find" } } do
         local result = command.run(table.unpack(words))
         assert.are.same({ "", 2 }, { result.out, result.status })
+        assert.is_truthy(result.err:find(why, 1, true), result.err)
       end
     end)
   end)

@@ -267,6 +267,30 @@ describe("At the prompt", function()
     end)
   end)
 
+  it("a line has colours beside the editing mode in the prompt, which change nothing else", function()
+    local PLACE <const> = "\nset vi-ins-mode-string \"\\1\\e[1m\\2+漢\\1\\e[0m\\2\"\nset vi-cmd-mode-string -\nset keyseq-timeout 10"
+    for mode, shown in pairs { [""] = { "@", "@" }, ["\nset editing-mode vi" .. PLACE] = { "+漢", "-" } } do
+      local options = { columns = 40, rows = 20, arguments = DEAD,
+        environment = "NO_COLOR=1 INPUTRC=" .. write("inputrc", "set show-mode-in-prompt on" .. mode) }
+      screen.run(options, function(a)
+        options.environment = options.environment:gsub("NO_COLOR=1", "")
+        screen.run(options, function(b)
+          for _, s in ipairs { a, b } do
+            s:shows("\n" .. shown[1] .. ">\n")
+            s:send("local x = 'a' " .. ("y"):rep(30) .. HOME .. "'q'")
+          end
+          same(a, b, "\n" .. shown[1] .. "> 'q'local x")
+          looks(b, "> \27[32m'q'\27[35mlocal\27[39m x")
+          for _, s in ipairs { a, b } do
+            s:send "\27"
+          end
+          same(a, b, "\n" .. shown[2] .. "> 'q'local x")
+          looks(b, "> \27[32m'q'\27[35mlocal\27[39m x")
+        end)
+      end)
+    end
+  end)
+
   it("colours change nothing when the window changes during a search of the history", function()
     local options = { columns = 60, rows = 30, arguments = DEAD, environment = "NO_COLOR=1" }
     screen.run(options, function(a)

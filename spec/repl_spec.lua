@@ -11,6 +11,7 @@ local json = require "modalua.json"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local printing = require "modalua.printing"
+local sample_ledger = require "spec.support.sample_ledger"
 local samples = require "modalua.samples"
 local terminal = require "spec.support.terminal"
 local versions = require "spec.support.versions"
@@ -244,6 +245,40 @@ describe("A session", function()
     shows("{ 1, { a = 2 } }", "{1, {a = 2}}")
   end)
 
+  it("names a variable only for the value that it has", function()
+    line "x = { RemoteAet = 'PACS', Query = {}, verified = false }"
+    shows("PACS sent nothing; not verified (pp(_) shows the details)", "x")
+    shows("1\tPACS sent nothing; not verified (.mode lua shows the details)", "1, x")
+    for _, input in ipairs { { text = "x" }, { text = "return x", name = "x.lua" } } do -- of .watch, and of .load
+      shows("PACS sent nothing; not verified (.mode lua shows the details)", input)
+    end
+    line "pp = print"
+    shows("PACS sent nothing; not verified (.mode lua shows the details)", "x")
+    line "pp = nil"
+    evaluate.begin()
+  end)
+
+  it("says what a function is, and how an iterator is used", function()
+    shows("an iterator over changes: for change in _ do pp(change) end", "orthanc:changes()")
+    shows("1\tan iterator over changes", "1, orthanc:changes()")
+    local finding = "orthanc:modality 'x':find_all { Level = 'Study', Query = { PatientID = '1' } }"
+    shows("an iterator over answers: for answer in _ do pp(answer) end\na walk: 0 C-FINDs so far", finding)
+    contains(fails("f, x = " .. finding .. " x = x.fidns"), "a walk has no 'fidns'; did you mean 'finds'?")
+    local ledger, path = sample_ledger.open { items = 1 }
+    ledger:close()
+    shows("an iterator over items: for item in _ do pp(item) end", ("modalua.transfer.items %q"):format(path))
+    shows("", "for item in _ do x = item.state end")
+    sample_ledger.remove(path)
+    shows("function client:find(data)", "orthanc.find")
+    contains(select(2, line "modalua"), "  is_error = function modalua.is_error(v),\n")
+    contains(select(2, line "require 'modalua.time_zone'.open()"), "the time zone ")
+    shows('{ ["end"] = 1, ending = 2 }', "{ ['end'] = 1, ending = 2 }")
+  end)
+
+  it("puts values that do not fit into a line below one another", function()
+    shows(('"%s"\n"%s"'):format(("a"):rep(30), ("b"):rep(30)), "('a'):rep(30), ('b'):rep(30)", 60)
+  end)
+
   it("asks a server once for the names of its modalities, when it does not answer", function()
     local silent <close> = faultd.start { { path = "/modalities", to = faultd.route("/hold", { name = "names" }) } }
     local client, before = modalua.connect(silent.url), rawget(_G, "orthanc")
@@ -374,7 +409,8 @@ describe("Printing", function()
 
   it("says in a line what an operation has done, and shows what was not done", function()
     local function shown(value, colour)
-      return (printing.value(value, "table", { width = 200, colour = colour }):gsub(" %(pp%(_%) shows the whole result%)$", " …"))
+      return (printing.values({ value, n = 1 }, "table", { width = 200, colour = colour, names = { "_" } })
+        :gsub(" %(pp%(_%) shows the details%)$", " …"))
     end
     local query = { { ["0008,0052"] = "STUDY" }, { ["0008,0052"] = "STUDY" } }
     assert.are.equal("PACS sent 2 studies; verified: all of it has arrived …",
@@ -394,9 +430,13 @@ describe("Printing", function()
     local lost = { resource = { StudyInstanceUID = "1.4" }, error = native.fail("x", "unknown", nil, "lost") }
     assert.are.equal("1 of 3 studies sent, 1 unknown; 1 verified …", shown { good, lost, bad }:match "[^\n]*$")
     assert.are.equal("0 of 1 study sent; 0 verified …", shown { bad }:match "[^\n]*$")
-    contains(shown { ID = "7-a", Path = "/jobs/7-a" }, "job 7-a has begun; orthanc:job(_):wait()")
+    local job = { ID = "7-a", Path = "/jobs/7-a" }
+    contains(shown(job), "job 7-a has begun; orthanc:job(_):wait() waits for it")
+    contains(printing.values({ 1, job, n = 2 }, "table", { names = { "_" } }), 'job 7-a has begun; orthanc:job "7-a":wait() waits for it')
+    assert.are.equal("job 7-a has begun", printing.value(job, "table"))
     contains(shown { from = "a", to = "b", state = "finished", found = 3, complete = true, level = "Study", settings = {},
       items = { done = 2, failed = 1, todo = 0 } }, "a → b is finished: 3 studies found, all there are; 2 done, 1")
+    assert.are.equal("PACS sent nothing; not verified", printing.value({ RemoteAet = "PACS", Query = {}, verified = false }, "table"))
     assert.are.equal('{ Query = {}, RemoteAet = "B" }', printing.value({ RemoteAet = "B", Query = {} }, "lua"))
   end)
 
@@ -842,6 +882,7 @@ for _, version in ipairs(versions) do
         { 'pacs:move_resources("Study", found, { TargetAet = "NOWHERE" })\r', "_err.outcomes has the outcome of each resource" },
         { "_err.outcomes\r", "\n0 of 2 studies sent; 0 verified" },
         { "orthanc:jobs { expand = true }\r", "\nID ", " DicomMove", " jobs\n" },
+        { "orthanc:use_utf8()\r", "a function that sets the server's encoding back to Utf8: _()" }, { "_()\r", "true\n" },
       })
     end)
 

@@ -24,6 +24,7 @@ local LOOKUP_PAUSE = 60 -- seconds until a server that did not answer in time is
 
 local state = commands.state
 local pending -- for `show`: a text, or results {…, n =}
+local variables -- the names of those that have these results
 local note -- for `show`, behind that: a text, or nil
 local seconds -- the duration of the last line
 
@@ -267,7 +268,8 @@ local function succeeded(results)
   return not (results.n == 2 and (results[1] == nil or results[1] == false) and modalua.is_error(results[2]))
 end
 
--- Sets the globals _ and _N, where N is the number of the input, and Out[N]; old values go. An error behind nil or false is _err.
+-- Sets the globals _ and _N, where N is the number of the input, and Out[N]; old values go. An error behind nil or false is _err. Returns
+-- the names of the variables that have the results, for pp.
 local function keep_results(results)
   local n = #state.inputs
   state.inputs[n].succeeded = succeeded(results)
@@ -283,6 +285,7 @@ local function keep_results(results)
     set_numbered("Out", n, results[1])
     set_numbered("Out", old, nil)
   end
+  return rawget(_G, "pp") == pretty and { "_" } or {}
 end
 
 -- Gives the input a number.
@@ -347,7 +350,7 @@ local function handle(text)
   if not results then
     return { error = failure }
   end
-  keep_results(results)
+  variables = keep_results(results)
   if results.n > 0 and not text:find ";%s*$" then
     pending = results
   end
@@ -374,7 +377,7 @@ end
 
 function evaluate.line(input)
   local began = task.now()
-  pending, note = nil, nil
+  pending, note, variables = nil, nil, {}
   local ok, answer
   if type(input) == "table" then
     ok, answer = pcall(input.name and handle_script or handle_watched, input.text, input.name)
@@ -393,7 +396,7 @@ function evaluate.show(options)
   local output, behind = pending, note
   pending, note = nil, nil
   if type(output) == "table" then
-    print(printing.values(output, state.mode, options))
+    print(printing.values(output, state.mode, { width = options.width, colour = options.colour, raw = options.raw, names = variables }))
   elseif output then
     print(native.text_wrapped(letters.shown(output, "lines"), options.width or DEFAULT_WIDTH))
   end

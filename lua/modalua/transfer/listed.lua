@@ -400,7 +400,7 @@ local function find_whole(search, value)
   end
   local good, err = pcall(function()
     local next_answer
-    next_answer, walk = find_all.find_all(search.modality, { Level = search.level, Query = query })
+    next_answer, walk = find_all.begin(search.modality, { Level = search.level, Query = query })
     for answer in next_answer do
       answers[#answers + 1] = answer
     end

@@ -1,6 +1,7 @@
 -- transfer.transfer: the functions of the module modalua.transfer. src/api/transfer_functions.c has their rows, and checks the types of
 -- their arguments first.
 local require = ...
+local described = require "core.described"
 local ledger = require "transfer.ledger"
 local modalua = require "modalua"
 local native = require "core.native"
@@ -333,14 +334,15 @@ function transfer.items(target, which)
   end
   local L = assert(ledger.open(target, { create = false, only_read = true }))
   local next_item = L:items { state = wanted.state, reason = wanted.reason }
-  return function()
+  local next_shown = described.iterator(function()
     local item = next_item()
     if not item then
       L:close()
       return nil
     end
     return transfer.shown(item)
-  end, nil, nil, L
+  end, "item")
+  return next_shown, nil, nil, setmetatable({}, { __close = function() L:close() end, __metatable = false })
 end
 
 -- Writes a file, which appears when it is complete. `write` gets a function that takes texts. Returns true | nil, err.
