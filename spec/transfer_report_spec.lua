@@ -26,7 +26,8 @@ local function page_of(options)
 end
 
 local TAGS <const> = {}
-for name in ("html head meta title style body h1 h2 p div table tr th td thead pre details summary figure svg rect line text"):gmatch "%w+" do
+for name in ("html head meta title style body h1 h2 p div table thead tr th td pre details summary figure svg rect line text"):gmatch
+  "%w+" do
   TAGS[name] = true
 end
 local VOID <const> = { meta = true }

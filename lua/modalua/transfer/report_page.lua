@@ -116,8 +116,8 @@ local function add_head(page, columns)
   end
 end
 
--- Adds a table. columns: list of { title, name, class }; a class is n (a number), s (a short text that may be cut), w (one of our own words),
--- t (a long text), uid or key. rows: a list of tables, or an iterator over them; their values are cells. most:
+-- Adds a table. columns: list of { title, name, class }; a class is n (a number), s (a short text that may be cut), w (one of our own
+-- words), t (a long text), uid or key. rows: a list of tables, or an iterator over them; their values are cells. most:
 -- how many bytes the table may take, and how many rows. Returns the number of rows that were added, and whether there were more.
 function Page:table(columns, rows, most)
   local size, n, more = 0, 0, false
