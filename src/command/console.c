@@ -169,14 +169,14 @@ void console_show(FILE *to, const char *text, size_t size, shown_style style)
         fwrite(piece, 1, size, to);
 }
 
-void console_show_wrapped(FILE *to, const char *text, size_t size)
+static void show_wrapped(FILE *to, const char *text, size_t size, shown_style style)
 {
     buffer shown = { 0 };
     text_wrap w = { NULL, NULL, terminal_width(fileno(to)), 0, false };
     const char *row;
     size_t indent;
-    if (!isatty(fileno(to)) || !buffer_add_shown(&shown, text, size, SHOWN_LINES) || !shown.data) {
-        console_show(to, text, size, SHOWN_LINES);
+    if (!isatty(fileno(to)) || !buffer_add_shown(&shown, text, size, style) || !shown.data) {
+        console_show(to, text, size, style);
         fputc('\n', to);
     } else {
         w.at = shown.data;
@@ -187,6 +187,26 @@ void console_show_wrapped(FILE *to, const char *text, size_t size)
     free(shown.data);
 }
 
+void console_show_wrapped(FILE *to, const char *text, size_t size)
+{
+    show_wrapped(to, text, size, SHOWN_LINES);
+}
+
+void console_blame(const char *message, size_t size, shown_style style)
+{
+    static const char name[] = "modalua: ";
+    buffer line = { 0 };
+    console_clear();
+    if (buffer_add(&line, name, sizeof name - 1) && buffer_add(&line, message, size)) {
+        show_wrapped(stderr, line.data, line.size, style);
+    } else {
+        fputs(name, stderr);
+        console_show(stderr, message, size, style);
+        fputc('\n', stderr);
+    }
+    free(line.data);
+}
+
 void console_complain(const char *format, ...)
 {
     va_list arguments;
@@ -195,13 +215,10 @@ void console_complain(const char *format, ...)
     va_start(arguments, format);
     size = vasprintf(&message, format, arguments);
     va_end(arguments);
-    console_clear();
-    fputs("modalua: ", stderr);
-    if (size >= 0)
-        console_show(stderr, message, (size_t)size, SHOWN_LINE);
-    fputc('\n', stderr);
-    if (size >= 0)
+    if (size >= 0) {
+        console_blame(message, (size_t)size, SHOWN_LINE);
         free(message);
+    }
 }
 
 void console_log(void *user, const char *line, size_t size)

@@ -158,13 +158,10 @@ static int report_status(modalua_runtime *rt, int status)
     const char *error = modalua_last_error(rt);
     bool left = status == MODALUA_E_CANCELLED && signals_last() == SIGPIPE;
     console_clear();
-    if (status == MODALUA_E_SCRIPT) {
-        fputs("modalua: ", stderr);
-        console_show(stderr, error, strlen(error), SHOWN_LINES);
-        fputc('\n', stderr);
-    } else if (status < 0 && status != MODALUA_EXIT && !left) {
+    if (status == MODALUA_E_SCRIPT)
+        console_blame(error, strlen(error), SHOWN_LINES);
+    else if (status < 0 && status != MODALUA_EXIT && !left)
         console_complain("%s", error);
-    }
     return status;
 }
 

@@ -125,8 +125,28 @@ local function filters_of(given, level)
   return given.Query or {}
 end
 
+-- Whether the source can be searched by these filters. One that the search would leave out, so that it found more, is refused.
+local function check_filters(query, level, is_client)
+  for name, value in pairs(query) do
+    local _, own = native.tag(name)
+    own = own == "Patient" and "Study" or own or level
+    local asked = levels.RANK[own] <= levels.RANK[level] and own or level -- a series is searched by way of its study
+    if is_client then
+      local advice = steps.not_indexed(name, level)
+      if advice then
+        usage("the query's %s: the server cannot search its own %s by it: %s", name, level == "Study" and "studies" or "series", advice)
+      end
+    else
+      local sent, message = steps.filter(OP, asked, { [name] = value }, nil, true)
+      if not sent then
+        usage("%s", hints.plain(message))
+      end
+    end
+  end
+end
+
 -- The filters of a query by the names of their tags.
-local function read_query(given, level, all)
+local function read_query(given, level, all, is_client)
   local filters, query = filters_of(given, level), {}
   for key, value in pairs(filters) do
     local fault = type(key) == "string" and native.misspelt(key)
@@ -152,6 +172,7 @@ local function read_query(given, level, all)
   if not sent then
     usage("%s", hints.plain(message))
   elseif native.is_broad(query, level) and not all then
+    check_filters(query, level, is_client) -- a filter that the level lacks narrows nothing: that is said first
     usage "nothing narrows the query, so everything would be sent: all = true allows that"
   end
   return query
@@ -273,30 +294,10 @@ end
 function options.read_selection(plan, given, level)
   local query = given.query or given.all and not given.items and {} or nil
   if query then
-    plan.query = read_query(query, level, given.all)
+    plan.query = read_query(query, level, given.all, plan.from and plan.from.kind == "client")
     plan.note = note_of(plan.query)
   elseif given.items then
     plan.list = read_items(given.items, level)
-  end
-end
-
--- Whether the source can be searched by these filters. One that the search would leave out, so that it found more, is refused.
-local function check_filters(query, level, is_client)
-  for name, value in pairs(query) do
-    local _, own = native.tag(name)
-    own = own == "Patient" and "Study" or own or level
-    local asked = levels.RANK[own] <= levels.RANK[level] and own or level -- a series is searched by way of its study
-    if is_client then
-      local advice = steps.not_indexed(name, level)
-      if advice then
-        usage("the query's %s: the server cannot search its own %s by it: %s", name, level == "Study" and "studies" or "series", advice)
-      end
-    else
-      local sent, message = steps.filter(OP, asked, { [name] = value }, nil, true)
-      if not sent then
-        usage("%s", hints.plain(message))
-      end
-    end
   end
 end
 
