@@ -41,7 +41,7 @@ static void fail_call(script *s, route_call *c, const char *name, const char *me
 {
     c->error = strdup(message);
     if (name[0])
-        log_line(&s->log, 1, "%s failed: %s", name, message);
+        log_request_error(&s->log, LOG_ROUTE, "%s failed: %s", name, message);
     pthread_cond_broadcast(&s->changed);
 }
 
@@ -112,7 +112,10 @@ static void on_end(void *user, modalua_runtime *rt, unsigned long task, int stat
     pthread_mutex_lock(&s->lock);
     c = find_call(s, 0, task);
     if (c && !c->is_answered && !c->error) {
-        c->error = strdup(status != MODALUA_OK && json ? json : "the function gave no answer");
+        c->error = strdup(status == MODALUA_OK            ? "the function gave no answer"
+                          : status == MODALUA_E_CANCELLED ? "the script has been stopped"
+                          : status == MODALUA_E_SCRIPT    ? json
+                                                          : modalua_strerror(status));
         pthread_cond_broadcast(&s->changed);
     }
     pthread_mutex_unlock(&s->lock);
@@ -158,7 +161,7 @@ static void remove_call(script *s, const route_call *c)
 /* Fills what the answer is without one. The lock is held. */
 static void explain(script *s, const route_call *c, call_answer *answer, char *why, size_t why_size)
 {
-    answer->status = c->error ? 500 : 504;
+    answer->status = c->error ? 500 : CALL_TOO_LATE;
     snprintf(why, why_size, "%s", c->error ? c->error : "the script has not answered in time");
     if (!c->error && s->rt)
         modalua_cancel_task(s->rt, c->task);

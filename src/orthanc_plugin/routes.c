@@ -204,14 +204,17 @@ static OrthancPluginErrorCode call_route(const plugin *p, OrthancPluginRestOutpu
                                          script *s, const char *members,
                                          const OrthancPluginHttpRequest *q)
 {
-    double limit = p->settings.route_time_limit;
+    double limit = p->settings.route_time_limit > 0 ? p->settings.route_time_limit : ROUTE_SECONDS;
     call_answer a;
     char why[1000];
-    OrthancPluginErrorCode code =
-        calls_ask(s, "modalua.host.serve", members, &(call_body){ q->body, q->bodySize },
-                  limit > 0 ? limit : ROUTE_SECONDS, &a, why, sizeof why)
-            ? answer(p, output, a.status, a.type ? a.type : TEXT, a.body, a.body ? a.size : 0)
-            : refuse(p, output, a.status, why);
+    bool is_answered = calls_ask(s, "modalua.host.serve", members,
+                                 &(call_body){ q->body, q->bodySize }, limit, &a, why, sizeof why);
+    OrthancPluginErrorCode code = is_answered ? answer(p, output, a.status, a.type ? a.type : TEXT,
+                                                       a.body, a.body ? a.size : 0)
+                                              : refuse(p, output, a.status, why);
+    if (!is_answered && a.status == CALL_TOO_LATE)
+        log_request_error(&s->log, LOG_ROUTE, "route %s is ended: no answer within %g s",
+                          q->groups[1], limit);
     free(a.type);
     free(a.body);
     return code;
