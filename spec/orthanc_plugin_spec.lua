@@ -9,6 +9,7 @@ local orthanc = require "spec.support.orthanc"
 local plugin = require "spec.support.plugin"
 local samples = require "modalua.samples"
 local served = require "spec.support.served"
+local task = require "modalua.task"
 local versions = require "spec.support.versions"
 
 local contains, fails, happens = expect.contains, expect.fails, expect.happens
@@ -123,6 +124,7 @@ host.route("/conflict", function()
   local _, err = orthanc:get "/modalua/routes/routes/status?x=409"
   return { status = err.status, kind = err.kind }
 end)
+host.route("/late", function() print "late begins" task.sleep(1000) end)
 host.route("/inside", function() return require "modalua".connect():get "/modalua/routes/routes/hello?x=inside" end)
 ]] },
 }
@@ -294,7 +296,8 @@ for _, version in ipairs(versions) do
       assert.are.equal("../modalua/app", client:get("/plugins/modalua").RootUri) -- Orthanc Explorer, in /app/, links to it
       fails({ status = 404 }, client:get "/modalua/routes/routes/other")
       fails({ status = 404 }, client:get "/modalua/routes/nobody/hello")
-      fails({ status = 503 }, client:get "/modalua/routes/well/hello")
+      contains(fails({ status = 503 }, client:get "/modalua/routes/well/hello").message,
+        "modalua in the server cannot take this request at the moment: the script does not run (HTTP 503)")
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/failing").message, "routes.lua:5: the route fails")
       contains(server:log_of "routes", "route /failing failed: ")
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/missing").message, "/studies/nope")
@@ -336,8 +339,9 @@ for _, version in ipairs(versions) do
           headers or "", server.url, path))
         return pipe:read "a"
       end
-      assert.are.equal("a web page must send the header X-Modalua 403", post "/modalua/execute")
-      assert.are.equal("a web page must send the header X-Modalua 403", post "/modalua/scripts/well/stop")
+      local refusal <const> = '{"Details":"a web page must send the header X-Modalua","HttpStatus":403} 403'
+      assert.are.equal(refusal, post "/modalua/execute")
+      assert.are.equal(refusal, post "/modalua/scripts/well/stop")
       contains(post("/modalua/execute", "-H 'X-Modalua: 1'"), " 200")
     end)
 
@@ -356,6 +360,11 @@ for _, version in ipairs(versions) do
       served.output_of(("rm %s && mkfifo %s"):format(server:path "looping", server:path "looping"))
       assert.matches("looping.lua: it is not a regular file, and reading it could block %(HTTP 400",
         fails({ status = 400 }, server:act("looping", "reload")).message)
+      local late = task.spawn(function() return client:get "/modalua/routes/routes/late" end)
+      happens(function() return server:log_of("routes"):find "late begins" end)
+      assert(server:act("routes", "reload"))
+      contains(fails({ status = 503 }, late:join()).message, "the script has been stopped (HTTP 503)")
+      happens(function() return client:get "/modalua/routes/routes/hello" end)
       fails({ status = 404 }, server:act("nobody", "stop"))
       fails({ status = 405 }, client:get "/modalua/scripts/looping/stop")
       contains(client:get "/modalua/app", "<title>modalua: scripts of this server</title>")
@@ -469,7 +478,8 @@ print "begins"
     end
     local so_far = {}
     for _, name in ipairs { "asks", "child", "plain", "stubborn" } do
-      fails({ status = 504 }, client:get("/modalua/routes/loops/" .. name))
+      contains(fails({ status = 504 }, client:get("/modalua/routes/loops/" .. name)).message,
+        "modalua in the server gives up waiting: the script has not answered in time (HTTP 504)")
       so_far[#so_far + 1] = name
       closes(table.concat(so_far, " "))
       assert.are.equal("slept", happens(function() return client:get "/modalua/routes/loops/sleeps" end))

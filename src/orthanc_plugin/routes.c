@@ -34,6 +34,21 @@ static OrthancPluginErrorCode answer(const plugin *p, OrthancPluginRestOutput *o
     return OrthancPluginErrorCode_Success;
 }
 
+/* As Orthanc writes an error, so that a client shows the reason. */
+static OrthancPluginErrorCode answer_error(const plugin *p, OrthancPluginRestOutput *output,
+                                           int status, const char *message)
+{
+    text t = { 0 };
+    OrthancPluginErrorCode code;
+    text_add(&t, "{", 1);
+    text_member_string(&t, "Details", message);
+    text_member(&t, "HttpStatus");
+    text_format(&t, "%d}", status);
+    code = answer(p, output, status, JSON, t.data, t.failed ? 0 : t.size);
+    text_free(&t);
+    return code;
+}
+
 /* An error. Where Orthanc has one that fits, it writes the answer itself, as for its own routes. */
 static OrthancPluginErrorCode refuse(const plugin *p, OrthancPluginRestOutput *output, int status,
                                      const char *message)
@@ -43,7 +58,7 @@ static OrthancPluginErrorCode refuse(const plugin *p, OrthancPluginRestOutput *o
                                   : status == 500 ? OrthancPluginErrorCode_Plugin
                                                   : OrthancPluginErrorCode_Success;
     if (code == OrthancPluginErrorCode_Success)
-        return answer(p, output, status, TEXT, message, strlen(message));
+        return answer_error(p, output, status, message);
     OrthancPluginSetHttpErrorDetails(p->context, output, message, 0);
     return code;
 }
