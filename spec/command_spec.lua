@@ -69,6 +69,11 @@ describe("The command", function()
 
     it("with error values of any type", function()
       assert.matches("^modalua: %(error object is a table value%)", gives("", 1, command.run("-e", "error({})")))
+      assert.matches("^modalua: full %(kind disk, code 7%)\n", gives("", 1, command.run("-e",
+        "error { message = 'full', kind = 'disk', code = 7 }")))
+      assert.matches("^modalua: %(error object is a table value%) %(kind disk%)\n", gives("", 1, command.run("-e",
+        "error({ kind = 'disk', message = {} })")))
+      assert.matches("^modalua: 5\n", gives("", 1, command.run("-e", "error({ message = 5 })")))
       assert.matches("^modalua: nice\n", gives("", 1, command.run("-e",
         "error(setmetatable({}, {__tostring = function() return 'nice' end}))")))
       assert.matches("^modalua: system /system: http://127.0.0.1:1: no connection.*stack traceback", gives("", 1, command.run("-e",

@@ -61,8 +61,8 @@ describe("Every public function", function()
     each("modalua.doc", doc, seen)
     table.sort(seen)
     assert.are.equal("modalua.Modality modalua.RemoteModality modalua.bar modalua.connect modalua.doc.describe modalua.doc.nearest "
-      .. "modalua.doc.of modalua.doc.rows modalua.is_error modalua.json.array modalua.json.decode modalua.json.encode modalua.json.get "
-      .. "modalua.json.object modalua.task.map modalua.task.now modalua.task.race modalua.task.sleep modalua.task.spawn "
+      .. "modalua.doc.of modalua.doc.rows modalua.error_text modalua.is_error modalua.json.array modalua.json.decode modalua.json.encode "
+      .. "modalua.json.get modalua.json.object modalua.task.map modalua.task.now modalua.task.race modalua.task.sleep modalua.task.spawn "
       .. "modalua.task.timeout modalua.transfer.add modalua.transfer.check modalua.transfer.items modalua.transfer.pause "
       .. "modalua.transfer.report modalua.transfer.resume modalua.transfer.retry modalua.transfer.run modalua.transfer.set "
       .. "modalua.transfer.status", table.concat(seen, " "))

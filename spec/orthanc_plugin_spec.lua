@@ -9,6 +9,7 @@ local orthanc = require "spec.support.orthanc"
 local plugin = require "spec.support.plugin"
 local samples = require "modalua.samples"
 local served = require "spec.support.served"
+local task = require "modalua.task"
 local versions = require "spec.support.versions"
 
 local contains, fails, happens = expect.contains, expect.fails, expect.happens
@@ -65,6 +66,7 @@ local SCRIPTS <const> = {
     .. "print(pcall(require 'modalua'.host.filter, 'ReceivedInstance', print))",
   failing = "error 'I fail'",
   leaving = "os.exit(3)",
+  throwing = "error { message = 'I throw', code = 5 }",
   looping = "while true do end",
   bursting = { source = "while true do end", BurstLimit = 0.1 },
   long = { source = "require 'modalua.task'.sleep(60)", TimeLimit = 0.1 },
@@ -103,6 +105,8 @@ host.route("/made", function() return "made", { status = 201 } end)
 host.route("/failing", function() error "the route fails" end)
 host.route("/nan", function() return { 0 / 0 } end)
 host.route("/object", function() error { message = "an object is thrown" } end)
+host.route("/table", function() error {} end)
+host.route("/fields", function() return nil, { kind = "disk", code = 28, message = "the disk is full" } end)
 host.route("/large", function(request) return #request.body end)
 host.route("/missing", function() return require "modalua".connect():get "/studies/nope" end)
 host.route("/status", function(request) return "x", { status = tonumber(request.query.x) } end)
@@ -120,6 +124,7 @@ host.route("/conflict", function()
   local _, err = orthanc:get "/modalua/routes/routes/status?x=409"
   return { status = err.status, kind = err.kind }
 end)
+host.route("/late", function() print "late begins" task.sleep(1000) end)
 host.route("/inside", function() return require "modalua".connect():get "/modalua/routes/routes/hello?x=inside" end)
 ]] },
 }
@@ -182,6 +187,8 @@ for _, version in ipairs(versions) do
       contains(server:log_of "failing", "failed, and is started again in 1 s: ")
       contains(server:log_of "failing", "failed, and is started again in 2 s: ")
       contains(happens(function() return server:state("leaving").LastError end), "os.exit(3)")
+      assert.are.equal("I throw (code 5)", server:state("throwing").LastError)
+      contains(server:log_of "throwing", "failed, and is started again in 1 s: I throw (code 5)\n")
     end)
 
     it("ends scripts at their limits, and others go on", function()
@@ -289,7 +296,8 @@ for _, version in ipairs(versions) do
       assert.are.equal("../modalua/app", client:get("/plugins/modalua").RootUri) -- Orthanc Explorer, in /app/, links to it
       fails({ status = 404 }, client:get "/modalua/routes/routes/other")
       fails({ status = 404 }, client:get "/modalua/routes/nobody/hello")
-      fails({ status = 503 }, client:get "/modalua/routes/well/hello")
+      contains(fails({ status = 503 }, client:get "/modalua/routes/well/hello").message,
+        "modalua in the server cannot take this request at the moment: the script does not run (HTTP 503)")
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/failing").message, "routes.lua:5: the route fails")
       contains(server:log_of "routes", "route /failing failed: ")
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/missing").message, "/studies/nope")
@@ -297,6 +305,8 @@ for _, version in ipairs(versions) do
         contains(fails({ status = 500 }, client:get("/modalua/routes/routes/status", { x = status })).message, "one that Orthanc can send")
       end
       fails({ status = 510 }, client:get("/modalua/routes/routes/status", { x = 510 }))
+      contains(fails({ status = 500 }, client:get "/modalua/routes/routes/table").message, "(error object is a table value)")
+      contains(fails({ status = 500 }, client:get "/modalua/routes/routes/fields").message, "the disk is full (kind disk, code 28)")
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/nan").message, "cannot encode NaN")
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/object").message, "an object is thrown")
       local large = ("x"):rep(2 << 20)
@@ -317,6 +327,9 @@ for _, version in ipairs(versions) do
       assert.are.equal("script:1: unexpected symbol near <eof>", execute("x =").Error.message)
       contains(execute("error 'mine'").Error.message, "mine")
       fails({ status = 413 }, client:post("/modalua/execute", ("x"):rep((1 << 20) + 1)))
+      assert.are.equal("(error object is a table value)", execute("error {}").Error.message)
+      assert.are.equal("full (kind disk, code 7)",
+        execute("error { message = 'full', kind = 'disk', code = 7, other = print }").Error.message)
       assert.are.equal("memory", execute("local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end").Error.kind)
     end)
 
@@ -326,8 +339,9 @@ for _, version in ipairs(versions) do
           headers or "", server.url, path))
         return pipe:read "a"
       end
-      assert.are.equal("a web page must send the header X-Modalua 403", post "/modalua/execute")
-      assert.are.equal("a web page must send the header X-Modalua 403", post "/modalua/scripts/well/stop")
+      local refusal <const> = '{"Details":"a web page must send the header X-Modalua","HttpStatus":403} 403'
+      assert.are.equal(refusal, post "/modalua/execute")
+      assert.are.equal(refusal, post "/modalua/scripts/well/stop")
       contains(post("/modalua/execute", "-H 'X-Modalua: 1'"), " 200")
     end)
 
@@ -346,6 +360,11 @@ for _, version in ipairs(versions) do
       served.output_of(("rm %s && mkfifo %s"):format(server:path "looping", server:path "looping"))
       assert.matches("looping.lua: it is not a regular file, and reading it could block %(HTTP 400",
         fails({ status = 400 }, server:act("looping", "reload")).message)
+      local late = task.spawn(function() return client:get "/modalua/routes/routes/late" end)
+      happens(function() return server:log_of("routes"):find "late begins" end)
+      assert(server:act("routes", "reload"))
+      contains(fails({ status = 503 }, late:join()).message, "the script has been stopped (HTTP 503)")
+      happens(function() return client:get "/modalua/routes/routes/hello" end)
       fails({ status = 404 }, server:act("nobody", "stop"))
       fails({ status = 405 }, client:get "/modalua/scripts/looping/stop")
       contains(client:get "/modalua/app", "<title>modalua: scripts of this server</title>")
@@ -431,6 +450,49 @@ print "decides"
     end
     contains(server:log_of "decides", "asked for\tCHANGED\tFINDSCU")
     contains(server:log_of "decides", "the query must be a table of texts by their tags")
+  end)
+
+  it("The plugin in Orthanc " .. version.name .. " ends a route or a filter that loops, and its script goes on", function()
+    local server <close> = plugin.start(version, { scripts = { loops = { Grace = 0.1, Filters = { "ReceivedInstance" }, source = [[
+local host, task = require "modalua".host, require "modalua.task"
+local closed = {}
+local function loop(name, f)
+  host.route("/" .. name, function()
+    local _ <close> = setmetatable({}, { __close = function() closed[#closed + 1] = name end })
+    f()
+  end)
+end
+loop("plain", function() while true do end end)
+loop("stubborn", function() while true do pcall(function() while true do end end) end end)
+loop("child", function() task.spawn(function() while true do end end):join() end)
+loop("asks", function() while true do pcall(task.sleep, 0) end end)
+host.route("/closed", function() table.sort(closed) return table.concat(closed, " ") end)
+host.route("/sleeps", function() task.sleep(0.01) return "slept" end)
+host.filter("ReceivedInstance", function() while true do end end)
+print "begins"
+]] } }, settings = { RouteTimeLimit = 0.3, FilterTimeLimit = 0.3, FilterDefault = "reject" } })
+    local client = server.client
+    happens(function() return server:log_of("loops"):find "begins" end)
+    local function closes(list)
+      happens(function() return client:get "/modalua/routes/loops/closed" == list end)
+    end
+    local so_far = {}
+    for _, name in ipairs { "asks", "child", "plain", "stubborn" } do
+      contains(fails({ status = 504 }, client:get("/modalua/routes/loops/" .. name)).message,
+        "modalua in the server gives up waiting: the script has not answered in time (HTTP 504)")
+      so_far[#so_far + 1] = name
+      closes(table.concat(so_far, " "))
+      assert.are.equal("slept", happens(function() return client:get "/modalua/routes/loops/sleeps" end))
+    end
+    local instance = { Tags = { PatientID = "A", SOPClassUID = "1.2.840.10008.5.1.4.1.1.7" } }
+    client:post("/tools/create-dicom", instance)
+    assert.are.same({}, client:get "/instances")
+    assert.are.equal("slept", happens(function() return client:get "/modalua/routes/loops/sleeps" end))
+    local log = server:log_of "loops"
+    contains(log, "route /asks is ended: no answer within 0.3 s")
+    contains(log, "its filter gives no answer, and the setting FilterDefault rejects: the script has not answered in time")
+    assert.are.equal(1, select(2, log:gsub("starts\n", "")))
+    assert.are.equal("running", server:state("loops").State)
   end)
 
   it("The plugin in Orthanc " .. version.name .. " ends scripts in every state with the server", function()
@@ -525,6 +587,33 @@ describe("The configuration of the plugin", function()
     local server <close> = plugin.start(version, { scripts = { decides = { source = "x =", Filters = { "IncomingHttpRequest" } } },
       settings = { FilterDefault = "accept" } })
     assert(server.client:get "/system")
+  end)
+
+  -- At most one line after 1, 2, 4, … seconds: a dozen of them would take an hour.
+  it("does not let a filter or a route that fails fill the log", function()
+    local server <close> = plugin.start(version, { settings = { FilterDefault = "accept" }, scripts = {
+      faulty = { Filters = { "IncomingHttpRequest" }, source = [[
+local host = require "modalua".host
+host.filter("IncomingHttpRequest", function(request) error { kind = "mine", path = request.path } end)
+host.route("/fails", function() error {} end)
+print "begins"
+]] } } })
+    happens(function() return server:log_of("faulty"):find "begins" end)
+    for _ = 1, 300 do
+      fails({ status = 500 }, server.client:get "/modalua/routes/faulty/fails")
+    end
+    for _, text in ipairs { "the setting FilterDefault accepts: (error object is a table value) (kind mine)",
+      "route /fails failed: (error object is a table value)" } do
+      local lines, number = 0, 0
+      for line in server:log_of("faulty"):gmatch "[^\n]+" do
+        if line:find(text, 1, true) then
+          lines, number = lines + 1, number + (tonumber(line:match "the last of (%d+) such lines") or 1)
+        end
+      end
+      assert.is_true(number >= 300, text)
+      assert.is_true(lines <= 12, text)
+      assert.is_true(server:count_logged(text) <= 12)
+    end
   end)
 
   it("keeps the server from starting when it is strict and has a fault", function()

@@ -488,10 +488,11 @@ MODALUA_API int modalua_spawn_string(modalua_runtime *rt, const char *name, cons
 MODALUA_API int modalua_post(modalua_runtime *rt, const char *function, const char *json_in,
                              modalua_spawned_fn done, void *user, unsigned long *task);
 
-/* Cancels a task as the first modalua_cancel cancels a run, and no other one; a call that has not begun
- * does not begin. Its `done` gets MODALUA_E_CANCELLED, unless it ends otherwise before. A task that
- * computes notices it when it waits. Has no effect on a task that has ended. Any thread, at any time; not
- * after modalua_destroy has been called, and not from signal handlers. */
+/* Cancels a task, and the tasks that it has started, as modalua_cancel cancels a run: the error "cancelled"
+ * is thrown into them, also when they compute, and the end of grace_seconds kills them. Other tasks go on. A
+ * call that has not begun does not begin. Its `done` gets MODALUA_E_CANCELLED, unless it ends otherwise
+ * before. A second call changes nothing. Has no effect on a task that has ended. Any thread, at any time; not after
+ * modalua_destroy has been called, and not from signal handlers. */
 MODALUA_API void modalua_cancel_task(modalua_runtime *rt, unsigned long task);
 
 /* Asks the run under way to end. The first call throws an error of kind "cancelled" into every

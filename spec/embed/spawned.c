@@ -150,6 +150,130 @@ static void test_cancel_one(void)
     modalua_destroy(rt);
 }
 
+/* A task that computes: how it does so, and whether its <close> handler has run. */
+static const char *const computing[] = {
+    "begun() while true do end",
+    "begun() while true do pcall(function() while true do end end) end",
+    "begun() while true do pcall(task.sleep, 0) end",
+    "task.spawn(function() begun() while true do pcall(function() while true do end end) end "
+    "end):join()",
+    "begun() local co = coroutine.wrap(function() while true do pcall(function() while true do end "
+    "end) end end) while true do pcall(co) end",
+    "begun() pcall(string.find, ('a'):rep(40), ('a?'):rep(40) .. ('a'):rep(40)) while true do end",
+    "begun() string.gsub('x', 'x', function() while true do end end)",
+};
+
+static atomic_bool has_begun;
+
+static void note_begun(void *user, const char *arguments, modalua_reply *reply)
+{
+    (void)user;
+    (void)arguments;
+    (void)reply;
+    atomic_store(&has_begun, true);
+}
+
+typedef struct canceller {
+    modalua_runtime *rt;
+    unsigned long task;
+} canceller;
+
+static void *cancel_when_begun(void *user)
+{
+    const canceller *c = user;
+    while (!atomic_load(&has_begun))
+        nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+    modalua_cancel_task(c->rt, c->task);
+    return NULL;
+}
+
+/* A task that computes is ended, and with it the tasks that it has started; others and the run go on. */
+static void test_cancel_computing(const char *code)
+{
+    outcome end = { 0 }, a = { 0 }, b = { 0 };
+    char chunk[500];
+    pthread_t thread;
+    canceller c;
+    modalua_config config = watched();
+    config.grace_seconds = 0.05;
+    c.rt = make(&config);
+    CHECK(modalua_register(c.rt, "begun", note_begun, NULL) == MODALUA_OK);
+    pass(c.rt, "task = require 'modalua.task' function wait() while not go do task.sleep(0.001) "
+               "end return 7 end function let_go() go = true end");
+    CHECK(modalua_start_string(c.rt, "=test", "wait() assert(closed)", 21, keep_run, &end) ==
+          MODALUA_OK);
+    call(c.rt, "wait", NULL, &b);
+    snprintf(chunk, sizeof chunk,
+             "local x <close> = setmetatable({}, { __close = function() closed = true end }) %s",
+             code);
+    atomic_store(&has_begun, false);
+    CHECK(modalua_spawn_string(c.rt, "=chunk", chunk, strlen(chunk), keep, &a, &c.task) ==
+          MODALUA_OK);
+    CHECK(pthread_create(&thread, NULL, cancel_when_begun, &c) == 0);
+    while (a.calls == 0)
+        CHECK(modalua_step(c.rt, -1) == MODALUA_WORKING);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(a.status == MODALUA_E_CANCELLED && strstr(a.json, "\"kind\":\"cancelled\""));
+    CHECK(b.calls == 0);
+    call(c.rt, "let_go", NULL, &(outcome){ 0 });
+    CHECK(finish(c.rt) == MODALUA_OK && end.status == MODALUA_OK && is(&b, MODALUA_OK, "7"));
+    pass(c.rt, "for i = 1, 1000 do pcall(error) end");
+    modalua_destroy(c.rt);
+}
+
+static void cancel_itself(void *user, const char *arguments, modalua_reply *reply)
+{
+    const canceller *c = user;
+    (void)arguments;
+    (void)reply;
+    modalua_cancel_task(c->rt, c->task);
+}
+
+/* Without the count hook, a callback reaches the task that computes. */
+static void test_cancel_without_hook(void)
+{
+    static const char chunk[] = "cancel_itself() while true do end";
+    outcome end = { 0 }, a = { 0 };
+    canceller c;
+    modalua_config config;
+    modalua_config_init(&config);
+    config.flags = MODALUA_NO_HOOK;
+    c.rt = make(&config);
+    CHECK(modalua_register(c.rt, "cancel_itself", cancel_itself, &c) == MODALUA_OK);
+    CHECK(modalua_start_string(c.rt, "=test", "return 1", 8, keep_run, &end) == MODALUA_OK);
+    CHECK(modalua_spawn_string(c.rt, "=chunk", chunk, sizeof chunk - 1, keep, &a, &c.task) ==
+          MODALUA_OK);
+    CHECK(finish(c.rt) == MODALUA_OK && a.status == MODALUA_E_CANCELLED);
+    modalua_destroy(c.rt);
+}
+
+static void keep_and_cancel(void *user, modalua_runtime *rt, unsigned long task, int status,
+                            const char *json)
+{
+    keep(user, rt, task, status, json);
+    modalua_cancel(rt);
+}
+
+/* In a run that blocks, an operation inside a callback of a C function blocks too. */
+static void test_cancel_blocked(void)
+{
+    outcome a = { 0 };
+    pthread_t thread;
+    modalua_config config = watched();
+    canceller c = { .rt = make(&config) };
+    CHECK(modalua_register(c.rt, "begun", note_begun, NULL) == MODALUA_OK);
+    pass(c.rt,
+         "task = require 'modalua.task' function block() string.gsub('x', 'x', function() begun() "
+         "task.sleep(1000) end) end");
+    atomic_store(&has_begun, false);
+    CHECK(modalua_post(c.rt, "block", NULL, keep_and_cancel, &a, &c.task) == MODALUA_OK);
+    CHECK(pthread_create(&thread, NULL, cancel_when_begun, &c) == 0);
+    CHECK(run(c.rt, "task.sleep(1000)") == MODALUA_E_CANCELLED);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(a.calls == 1 && a.status == MODALUA_E_CANCELLED);
+    modalua_destroy(c.rt);
+}
+
 /* What ends the run ends its tasks. */
 static void test_end_of_run(int how)
 {
@@ -311,6 +435,10 @@ int main(void)
     test_run_waits();
     test_refused();
     test_cancel_one();
+    for (size_t i = 0; i < sizeof computing / sizeof computing[0]; i++)
+        test_cancel_computing(computing[i]);
+    test_cancel_without_hook();
+    test_cancel_blocked();
     for (int how = 0; how < 4; how++)
         test_end_of_run(how);
     test_destroy();

@@ -201,6 +201,63 @@ int error_l_is(lua_State *L)
     return 1;
 }
 
+/* Pushes a field of a table when it is a text or a number; otherwise nil. Returns whether it is one. [-0, +1, m] */
+static bool push_plain(lua_State *L, int table, const char *name)
+{
+    lua_pushstring(L, name);
+    lua_rawget(L, table);
+    if (lua_isstring(L, -1))
+        return true;
+    lua_pop(L, 1);
+    lua_pushnil(L);
+    return false;
+}
+
+/* Pushes the text of a table that has no __tostring: "the disk is full (kind storage, code full)". [-0, +1, m] */
+static void push_table_text(lua_State *L, int table)
+{
+    int kind = lua_gettop(L) + 1, code = kind + 1, message = code + 1;
+    bool has_kind = push_plain(L, table, "kind"), has_code = push_plain(L, table, "code");
+    if (!push_plain(L, table, "message")) {
+        lua_pushliteral(L, "(error object is a table value)");
+        lua_replace(L, message);
+    }
+    if (has_kind || has_code) {
+        lua_pushfstring(L, "%s (%s%s%s%s%s)", lua_tostring(L, message), has_kind ? "kind " : "",
+                        has_kind ? lua_tostring(L, kind) : "", has_kind && has_code ? ", " : "",
+                        has_code ? "code " : "", has_code ? lua_tostring(L, code) : "");
+        lua_replace(L, message);
+    }
+    lua_replace(L, kind);
+    lua_settop(L, kind);
+    lua_tostring(L, kind); /* a number becomes a text */
+}
+
+void error_push_text(lua_State *L, int index)
+{
+    index = lua_absindex(L, index);
+    luaL_checkstack(L, 8, "an error");
+    if (lua_isstring(L, index)) {
+        lua_pushvalue(L, index);
+        lua_tostring(L, -1);
+    } else if (luaL_getmetafield(L, index, "__tostring") != LUA_TNIL) {
+        luaL_tolstring(L, index, NULL);
+        lua_remove(L, -2);
+    } else if (lua_istable(L, index)) {
+        push_table_text(L, index);
+    } else {
+        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
+    }
+}
+
+int error_l_text(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    error_push_text(L, 1);
+    error_make_shown(L, SHOWN_LINE);
+    return 1;
+}
+
 void error_set(lua_State *L, const char *field, const char *value)
 {
     if (!value)

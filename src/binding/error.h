@@ -44,6 +44,12 @@ bool error_is(lua_State *L, int index);
 bool error_is_kind(lua_State *L, int index, const char *kind);
 bool error_is_code(lua_State *L, int index, const char *code);
 
+/* ---- any error value ---- */
+
+/* Pushes the text of an error value: a string as it is, what __tostring returns, the message of a table with its kind and
+ * code; otherwise its type. [-0, +1, v] */
+void error_push_text(lua_State *L, int index);
+
 /* ---- helpers ---- */
 
 /* Replaces the string on the top by one that is harmless for a terminal. [-1, +1, m] */
@@ -62,5 +68,8 @@ int error_l_usage(lua_State *L);
 
 /* is_error(v) -> boolean, for scripts too. */
 int error_l_is(lua_State *L);
+
+/* error_text(v) -> string, for scripts too: the text of an error value on one line. */
+int error_l_text(lua_State *L);
 
 #endif

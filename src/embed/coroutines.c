@@ -25,7 +25,7 @@ static lua_State *check_coroutine(lua_State *L)
  * the stack has been unwound. */
 static int keep_trace(lua_State *L)
 {
-    if (stop_loop(L)->stop == LOOP_KILL)
+    if (loop_kills(stop_loop(L)))
         return 1;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &traces_key);
     lua_pushthread(L);

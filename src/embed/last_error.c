@@ -84,22 +84,6 @@ int last_error_invalid_argument(modalua_runtime *rt)
     return MODALUA_E_INVALID;
 }
 
-/* ---- the text of an error value ---- */
-
-/* Pushes the text of the error value, as lua's own message handler makes it. [-0, +1, v] */
-static void push_error_text(lua_State *L, int error)
-{
-    if (lua_isstring(L, error)) {
-        lua_pushvalue(L, error);
-        lua_tostring(L, -1); /* converts a number */
-    } else if (luaL_getmetafield(L, error, "__tostring") != LUA_TNIL) {
-        luaL_tolstring(L, error, NULL);
-        lua_remove(L, -2);
-    } else {
-        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, error));
-    }
-}
-
 /* ---- the JSON object of an error value ---- */
 
 /* In the string on the top, replaces bytes that are not UTF-8. [-1, +1, m] */
@@ -252,7 +236,7 @@ static void push_object(lua_State *L, int status, int error, int text, int trace
 
 void last_error_push_json(lua_State *L, int status, int error, int traceback)
 {
-    push_error_text(L, error);
+    error_push_text(L, error);
     push_object(L, status, error, lua_gettop(L), traceback, 0);
     lua_remove(L, -2);
 }
@@ -269,7 +253,7 @@ static void set_error(lua_State *L, modalua_runtime *rt, int status, int error, 
 {
     int text;
     last_error_set_status(rt, status);
-    push_error_text(L, error);
+    error_push_text(L, error);
     text = lua_gettop(L);
     push_object(L, status, error, text, traceback, column);
     if (traceback && lua_isstring(L, traceback))

@@ -68,6 +68,13 @@ static const doc_row functions[] = {
       .example =
           "local answers, err = pacs:find { Level = \"Study\", Query = { Modality = \"CT\" } }\n"
           "print(modalua.is_error(err), err)" },
+    { .name = "error_text",
+      .function = error_l_text,
+      .signature = "modalua.error_text(v) -> string",
+      .help = "Returns one readable line for any error value, such as one that pcall has caught: a "
+              "text as it is, an object or a table with its message, otherwise the type.",
+      .example = "local good, err = pcall(error, { message = \"no study\", code = 7 })\n"
+                 "print(modalua.error_text(err))" },
     { .name = "bar",
       .part = "core.progress_bar",
       .signature = "modalua.bar(p)",

@@ -332,8 +332,7 @@ const char *modalua_result(const modalua_runtime *rt)
 
 /* ---- stopping ---- */
 
-/* The count hook of the script that this thread runs sees the request. */
-static void reach_script(modalua_runtime *rt)
+void run_reach_script(modalua_runtime *rt)
 {
     struct lua_State *running = atomic_load(&rt->lp.running);
     if (running && pthread_equal(atomic_load(&rt->lp.thread), pthread_self()))
@@ -345,7 +344,7 @@ void modalua_cancel(modalua_runtime *rt)
     if (!rt)
         return;
     loop_cancel(&rt->lp);
-    reach_script(rt);
+    run_reach_script(rt);
 }
 
 void modalua_cancel_sticky(modalua_runtime *rt)
@@ -353,7 +352,7 @@ void modalua_cancel_sticky(modalua_runtime *rt)
     if (!rt)
         return;
     loop_cancel_sticky(&rt->lp);
-    reach_script(rt);
+    run_reach_script(rt);
 }
 
 double modalua_overdue(const modalua_runtime *rt)

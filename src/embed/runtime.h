@@ -69,6 +69,10 @@ void runtime_reset_hook(modalua_runtime *rt);
 /* The status of a run, or a task, that has ended with the error at index. [-0, +0, -] */
 int run_failure_status(lua_State *L, int index);
 
+/* Sets the count hook of the script that this thread runs, so that it sees a request to stop. Any thread, and signal
+ * handlers. */
+void run_reach_script(modalua_runtime *rt);
+
 /* Frees a runtime without a run. */
 void runtime_free(modalua_runtime *rt);
 

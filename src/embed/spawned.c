@@ -194,8 +194,15 @@ void spawned_begin(lua_State *L, modalua_runtime *rt)
         spawned_fail(rt, s, MODALUA_E_CANCELLED);
     while (has_run(rt) && (s = spawned_find(&rt->spawned, POSTED, false)))
         begin_posted(L, rt, s);
+    spawned_cancel(&rt->lp);
+}
+
+void spawned_cancel(loop *lp)
+{
+    modalua_runtime *rt = (modalua_runtime *)lp;
+    spawned *s;
     while ((s = spawned_find(&rt->spawned, RUNNING, true)))
-        loop_cancel_task(&rt->lp, s->task);
+        loop_cancel_scope(lp, s->task);
 }
 
 /* ---- ending ---- */
@@ -203,7 +210,7 @@ void spawned_begin(lua_State *L, modalua_runtime *rt)
 static int failed_status(lua_State *L, const task *t, int error)
 {
     if (t->lp->stop == LOOP_GO && t->cancelled &&
-        (!t->started || error_is_kind(L, error, "cancelled")))
+        (!t->started || error_is_kind(L, error, "cancelled") || stop_is_kill(L, error)))
         return MODALUA_E_CANCELLED;
     return run_failure_status(L, error);
 }
@@ -433,5 +440,6 @@ void modalua_cancel_task(modalua_runtime *rt, unsigned long id)
         if (s->id == id && s->state != ENDED)
             s->cancelled = true;
     pthread_mutex_unlock(&rt->spawned.lock);
-    loop_wake(&rt->lp);
+    loop_cancels_tasks(&rt->lp);
+    run_reach_script(rt);
 }

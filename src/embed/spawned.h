@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "engine/loop.h"
 #include "modalua.h"
 
 typedef struct spawned spawned;
@@ -32,6 +33,9 @@ void spawned_close(spawned_list *list);
 /* In a step: makes tasks of the calls that have been posted, and cancels those that are to be cancelled.
  * [-0, +0, -] */
 void spawned_begin(lua_State *L, modalua_runtime *rt);
+
+/* loop->cancel_tasks: cancels the tasks at work that modalua_cancel_task has named. [-0, +0, -] */
+void spawned_cancel(loop *lp);
 
 /* In a step: takes the outcomes of the tasks that have ended. [-0, +0, -] */
 void spawned_collect(lua_State *L, modalua_runtime *rt);

@@ -155,7 +155,7 @@ static int l_traceback(lua_State *L);
 static int guarded_handler(lua_State *L)
 {
     const loop *lp = stop_loop(L);
-    if (lp->stop == LOOP_KILL || (lp->thrown_by_hook && lua_topointer(L, 1) == lp->thrown_by_hook))
+    if (loop_kills(lp) || (lp->thrown_by_hook && lua_topointer(L, 1) == lp->thrown_by_hook))
         return 1;
     lua_pushvalue(L, lua_upvalueindex(1));
     if (lua_tocfunction(L, -1) == l_traceback) {

@@ -298,6 +298,27 @@ void loop_cancel_task(loop *lp, task *t)
         cancel_one(lp, at);
 }
 
+void loop_cancel_scope(loop *lp, task *t)
+{
+    double due = clock_now() + lp->grace;
+    for (task *at = t; at; at = next_task(t, at, true)) {
+        cancel_one(lp, at);
+        if (at->kill_due == 0)
+            at->kill_due = due;
+    }
+}
+
+void loop_cancels_tasks(loop *lp)
+{
+    atomic_store(&lp->cancels_tasks, true);
+    loop_wake(lp);
+}
+
+bool loop_kills(const loop *lp)
+{
+    return lp->stop == LOOP_KILL || (lp->current && lp->current->killed);
+}
+
 void loop_kill(loop *lp, loop_reason reason)
 {
     if (lp->stop == LOOP_KILL)
@@ -319,9 +340,21 @@ static void begin_cancel(loop *lp)
         cancel_one(lp, t);
 }
 
+/* Acts on requests to cancel single tasks. */
+static void check_tasks(loop *lp, double now)
+{
+    task *t = lp->current;
+    if (atomic_load_explicit(&lp->cancels_tasks, memory_order_relaxed) &&
+        atomic_exchange(&lp->cancels_tasks, false) && lp->cancel_tasks)
+        lp->cancel_tasks(lp);
+    if (t && t->kill_due > 0 && now >= t->kill_due)
+        t->killed = true;
+}
+
 void loop_check(loop *lp)
 {
-    loop_check_at(lp, lp->deadline > 0 ? clock_now() : 0);
+    bool is_limited = lp->deadline > 0 || (lp->current && lp->current->kill_due > 0);
+    loop_check_at(lp, is_limited ? clock_now() : 0);
 }
 
 void loop_check_at(loop *lp, double now)
@@ -335,6 +368,7 @@ void loop_check_at(loop *lp, double now)
         begin_cancel(lp);
     else if (lp->deadline > 0 && now >= lp->deadline)
         loop_kill(lp, lp->stop == LOOP_CANCEL ? lp->reason : REASON_RUN_TIME);
+    check_tasks(lp, now);
 }
 
 /* ---- the pump ---- */

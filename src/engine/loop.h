@@ -81,8 +81,10 @@ struct loop {
     atomic_bool woken; /* loop_wake was called since the last look */
 
     /* ---- the run, and requests to stop it (loop.c) ---- */
-    atomic_uint cancels; /* calls of loop_cancel in this run */
-    atomic_uint sticky;  /* calls of loop_cancel_sticky since the end of the last run */
+    atomic_uint cancels;            /* calls of loop_cancel in this run */
+    atomic_uint sticky;             /* calls of loop_cancel_sticky since the end of the last run */
+    atomic_bool cancels_tasks;      /* loop_cancels_tasks was called since the last look */
+    void (*cancel_tasks)(loop *lp); /* then this is called; NULL = nothing */
     _Atomic double due;  /* when a kill is due, or was due, on clock_now's clock; 0 = none is due;
                             negative = no run is under way */
     _Atomic double away; /* since when a function of the host works, on the same clock; 0 = none
@@ -203,6 +205,16 @@ void loop_leave_host(loop *lp);
 /* Cancels a task and, when its function has ended, its children. It goes on at once; the operation
  * in which it waits, or its next one, throws. */
 void loop_cancel_task(loop *lp, task *t);
+
+/* Cancels a task and all tasks below it for the host, as loop_cancel cancels a run: Lua that computes
+ * gets the error too, and they are killed after the grace of a cancel. */
+void loop_cancel_scope(loop *lp, task *t);
+
+/* Asks for a call of lp->cancel_tasks on the thread that drives the loop. Any thread. */
+void loop_cancels_tasks(loop *lp);
+
+/* Whether the run, or the task that runs, is being killed. */
+bool loop_kills(const loop *lp);
 
 /* Marks a task and all tasks below it as detached: when they are cancelled, what they began on the
  * server goes on. */

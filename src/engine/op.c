@@ -170,7 +170,7 @@ int op_join(op *o, task *target)
 
 static bool must_stop(const loop *lp)
 {
-    if (lp->stop == LOOP_KILL)
+    if (loop_kills(lp))
         return true;
     return lp->current ? lp->current->cancelled : lp->stop == LOOP_CANCEL;
 }

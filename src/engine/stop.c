@@ -57,15 +57,25 @@ static void push_cancelled(lua_State *L, loop *lp)
     error_new(L, "cancelled", NULL, "cancelled");
 }
 
+/* Until when <close> handlers may run after the kill that is under way; 0 = it has not been thrown yet. */
+static double *kill_grace_end(loop *lp)
+{
+    return lp->stop == LOOP_KILL ? &lp->kill_grace_end : &lp->current->kill_grace_end;
+}
+
 /* Acts on requests to stop and on limits that are over: throws the kill. True: the error that a cancel
  * throws has been pushed. [-0, +(0|1), v] */
 static bool must_throw(lua_State *L, loop *lp, double now)
 {
+    const task *t = lp->current;
     loop_check_at(lp, now);
     check_burst(lp, now);
-    if (lp->stop == LOOP_KILL && (lp->kill_grace_end == 0 || now >= lp->kill_grace_end))
-        stop_throw_kill(L, lp);
-    if (lp->stop != LOOP_CANCEL || !lp->current || lp->current->cancel_thrown)
+    if (loop_kills(lp)) {
+        if (*kill_grace_end(lp) == 0 || now >= *kill_grace_end(lp))
+            stop_throw_kill(L, lp);
+        return false;
+    }
+    if (!t || t->cancel_thrown || (lp->stop != LOOP_CANCEL && t->kill_due == 0))
         return false;
     push_cancelled(L, lp);
     return true;
@@ -213,10 +223,10 @@ static double grace(const loop *lp, double now)
 /* The next instruction calls the hook, which throws again when the grace period is over. */
 void stop_throw_kill(lua_State *L, loop *lp)
 {
-    double now = clock_now();
+    double now = clock_now(), *end = kill_grace_end(lp);
     set_count(L, 1);
-    if (lp->kill_grace_end == 0)
-        lp->kill_grace_end = now + grace(lp, now);
+    if (*end == 0)
+        *end = now + grace(lp, now);
     lua_pushlightuserdata(L, (void *)&kill_token);
     error_raise(L);
 }
@@ -234,7 +244,7 @@ bool stop_is_kill(lua_State *L, int index)
 
 void stop_pass_on(lua_State *L, loop *lp)
 {
-    if (lp->stop == LOOP_KILL)
+    if (loop_kills(lp))
         stop_throw_kill(L, lp);
 }
 

@@ -78,8 +78,8 @@ _Noreturn void stop_throw_cancelled(lua_State *L, loop *lp);
 /* Whether the value is a kill. [-0, +0, -] */
 bool stop_is_kill(lua_State *L, int index);
 
-/* For use after a failed protected call or resume: throws the kill again while the run is being
- * killed. [-0, +0, v] */
+/* For use after a failed protected call or resume: throws the kill again while the run, or the task that
+ * runs, is being killed. [-0, +0, v] */
 void stop_pass_on(lua_State *L, loop *lp);
 
 /* Pushes the C function that is the first frame of every coroutine. Its arguments are a message

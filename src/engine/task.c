@@ -33,6 +33,7 @@ static void link_task(loop *lp, task *t)
         t->parent->children = t;
         t->parent->live_children++;
         t->cancelled = t->parent->cancelled; /* a cancelled task starts no task that goes on */
+        t->kill_due = t->parent->kill_due;
     }
 }
 
@@ -209,9 +210,15 @@ static void warn_of_failure(lua_State *L, task *t)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, t->ref);
     lua_getiuservalue(L, -1, UV_ERROR);
+    if (lua_istable(L, -1)) {
+        lua_pushliteral(L, "message");
+        lua_rawget(L, -2);
+    } else {
+        lua_pushvalue(L, -1);
+    }
     lua_warning(L, "modalua: a task failed, and no task joins it: ", 1);
-    lua_warning(L, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1), 0);
-    lua_pop(L, 2);
+    lua_warning(L, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -2), 0);
+    lua_pop(L, 3);
 }
 
 /* Ends a task. Returns its parent when that has waited for this child alone; else NULL. A failed

@@ -34,6 +34,12 @@ struct task {
     bool failed;
     bool joined; /* its error has been read, or need not be */
 
+    /* ---- a task that the host has cancelled (loop_cancel_scope) ---- */
+    double
+        kill_due; /* when it is killed, on clock_now's clock; 0 = the host has not cancelled it */
+    bool killed;  /* only its <close> handlers run */
+    double kill_grace_end; /* until then they may; 0 = the kill has not been thrown yet */
+
     op *waits; /* the operation in which it has yielded; NULL: none */
     /* operations that wait for a callback of theirs (OP_REPORT), one in another */
     unsigned reports;

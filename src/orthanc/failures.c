@@ -55,6 +55,8 @@ static const row rows[] = {
     { ANY, 9, "/", { "dicom", NULL, "the exchange with the remote modality failed" } },
     { 400, ANY, "/", { "orthanc", "bad_request", "the server refuses the request as invalid" } },
     { 502, ANY_SENDER, "/", { "http", "bad_gateway", "a proxy in front of the server got no valid answer from it (is Orthanc running?)" } },
+    { 503, ORTHANC_NO_STATUS, "/modalua/", { "http", "unavailable", "modalua in the server cannot take this request at the moment" } },
+    { 504, ORTHANC_NO_STATUS, "/modalua/", { "http", "gateway_timeout", "modalua in the server gives up waiting" } },
     { 503, ANY_SENDER, "/", { "http", "unavailable", "the server cannot take requests at the moment" } },
     { 504, ANY_SENDER, "/", { "http", "gateway_timeout", "a proxy in front of the server gave up waiting for it (its read timeout is shorter than the operation)" } },
     { 500, ORTHANC_NO_STATUS, "/modalities/*/store", { "http", NULL, "the operation failed on the server, or the remote modality refused (the server gives no reason)" } },

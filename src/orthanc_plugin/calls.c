@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Statuses of HTTP: the function has failed; nothing can answer at the moment. */
+enum { FAILED = 500, UNAVAILABLE = 503 };
+
 /* A call that waits for its answer; on the stack of the thread that waits. Behind the script's lock. */
 struct route_call {
     route_call *next;
@@ -12,7 +15,8 @@ struct route_call {
     size_t body_size;
     call_answer *answer;
     bool is_answered;
-    char *error; /* why there is no answer; NULL = none */
+    char *error;      /* why there is no answer; NULL = none */
+    int error_status; /* of HTTP */
 };
 
 /* The lock is held. */
@@ -36,12 +40,19 @@ static void on_body(void *user, const char *arguments, modalua_reply *reply)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* There is no answer. The lock is held. */
+static void end_call(route_call *c, int status, const char *message)
+{
+    c->error = strdup(message);
+    c->error_status = status;
+}
+
 /* The function has failed. The lock is held. */
 static void fail_call(script *s, route_call *c, const char *name, const char *message)
 {
-    c->error = strdup(message);
+    end_call(c, FAILED, message);
     if (name[0])
-        log_line(&s->log, 1, "%s failed: %s", name, message);
+        log_request_error(&s->log, LOG_ROUTE, "%s failed: %s", name, message);
     pthread_cond_broadcast(&s->changed);
 }
 
@@ -78,7 +89,7 @@ static void on_answer(void *user, const char *arguments, modalua_reply *reply)
     } else if (c && !c->is_answered && !c->error) {
         c->is_answered = fill_answer(c->answer, status, type, body, size);
         if (!c->is_answered)
-            c->error = strdup("not enough memory");
+            end_call(c, FAILED, "not enough memory");
         pthread_cond_broadcast(&s->changed);
     }
     pthread_mutex_unlock(&s->lock);
@@ -112,7 +123,11 @@ static void on_end(void *user, modalua_runtime *rt, unsigned long task, int stat
     pthread_mutex_lock(&s->lock);
     c = find_call(s, 0, task);
     if (c && !c->is_answered && !c->error) {
-        c->error = strdup(status != MODALUA_OK && json ? json : "the function gave no answer");
+        end_call(c, status == MODALUA_E_CANCELLED ? UNAVAILABLE : FAILED,
+                 status == MODALUA_OK            ? "the function gave no answer"
+                 : status == MODALUA_E_CANCELLED ? "the script has been stopped"
+                 : status == MODALUA_E_SCRIPT    ? json
+                                                 : modalua_strerror(status));
         pthread_cond_broadcast(&s->changed);
     }
     pthread_mutex_unlock(&s->lock);
@@ -122,7 +137,7 @@ void calls_end(script *s)
 {
     for (route_call *c = s->calls; c; c = c->next)
         if (!c->is_answered && !c->error)
-            c->error = strdup("the script has ended");
+            end_call(c, UNAVAILABLE, "the script has ended");
     pthread_cond_broadcast(&s->changed);
 }
 
@@ -158,7 +173,7 @@ static void remove_call(script *s, const route_call *c)
 /* Fills what the answer is without one. The lock is held. */
 static void explain(script *s, const route_call *c, call_answer *answer, char *why, size_t why_size)
 {
-    answer->status = c->error ? 500 : 504;
+    answer->status = c->error ? c->error_status : CALL_TOO_LATE;
     snprintf(why, why_size, "%s", c->error ? c->error : "the script has not answered in time");
     if (!c->error && s->rt)
         modalua_cancel_task(s->rt, c->task);
@@ -173,7 +188,7 @@ bool calls_ask(script *s, const char *function, const char *members, const call_
     text t = { 0 };
     bool is_answered = false;
     int status = MODALUA_E_INVALID;
-    *answer = (call_answer){ .status = 503 };
+    *answer = (call_answer){ .status = UNAVAILABLE };
     snprintf(why, why_size, "the script does not run");
     pthread_mutex_lock(&s->lock);
     c.id = ++s->last_call;

@@ -8,6 +8,9 @@
 /* Gives the runtime what modalua.host calls. Returns a status of modalua.h. */
 int calls_register(script *s, modalua_runtime *rt);
 
+/* The status of HTTP when there has been no answer in time. */
+enum { CALL_TOO_LATE = 504 };
+
 /* Bytes that the script can ask for during the call. */
 typedef struct call_body {
     const void *data;
@@ -20,7 +23,7 @@ typedef struct call_answer {
     size_t size;
 } call_answer;
 
-/* Calls a function of modalua.host, and waits for its answer, at most so long. members: those of a JSON object, its
+/* Calls a function of modalua.host, and waits for its answer, at most so long; then the call is cancelled, also when it computes. members: those of a JSON object, its
  * argument, without the braces. False: `why` is filled, and answer->status is a status of HTTP that fits. */
 bool calls_ask(script *s, const char *function, const char *members, const call_body *body,
                double seconds, call_answer *answer, char *why, size_t why_size);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "orthanc_plugin/calls.h"
 
 enum {
@@ -20,21 +21,34 @@ static script *script_with(const plugin *p, unsigned filter)
     return NULL;
 }
 
+/* The log of the server gets this as repeated.h says. */
+static void log_no_script(plugin *p, const char *verb)
+{
+    char line[300];
+    text due = { 0 };
+    snprintf(line, sizeof line,
+             "modalua: no script decides a filter, as the configuration has a fault, and the "
+             "setting FilterDefault %s",
+             verb);
+    pthread_mutex_lock(&p->lock);
+    repeated_add(&p->unanswered, clock_now(), line, &due);
+    pthread_mutex_unlock(&p->lock);
+    if (due.data)
+        OrthancPluginLogError(p->context, due.data);
+    text_free(&due);
+}
+
 /* Nothing answers: the configuration decides. Logs that. s may be NULL. */
 static bool decide_without_script(const plugin *p, script *s, const char *why)
 {
     bool accepts = p->settings.filter_accepts;
     const char *verb = accepts ? "accepts" : "rejects";
-    char line[300];
-    snprintf(line, sizeof line,
-             "modalua: no script decides a filter, as the configuration has a fault, and the "
-             "setting FilterDefault %s",
-             verb);
     if (s)
-        log_line(&s->log, 1, "its filter gives no answer, and the setting FilterDefault %s: %s",
-                 verb, why);
+        log_request_error(&s->log, LOG_FILTER,
+                          "its filter gives no answer, and the setting FilterDefault %s: %s", verb,
+                          why);
     else
-        OrthancPluginLogError(p->context, line);
+        log_no_script(plugin_get(), verb);
     return accepts;
 }
 

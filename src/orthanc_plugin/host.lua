@@ -3,6 +3,7 @@
 local native = modalua_native
 modalua_native = nil
 
+local error_text = require "modalua".error_text
 local json = require "modalua.json"
 local nearest = require "modalua.doc".nearest
 local task = require "modalua.task"
@@ -70,7 +71,7 @@ end
 -- A value as JSON. Throws when it cannot be JSON.
 local function encode(value)
   local good, text, err = pcall(json.encode, value)
-  return good and text or error(good and err.message or tostring(text), 0)
+  return good and text or error(good and err.message or error_text(text), 0)
 end
 
 -- The answer of a route: the function returns a text or a value for JSON, and perhaps a table with status and type; or nil and an error.
@@ -90,8 +91,7 @@ end
 local function guard(id, name, f, ...)
   local good, err = pcall(f, ...)
   if not good then
-    local message = type(err) == "table" and not getmetatable(err) and err.message or err
-    native.answer(id, 0, name, message == nil and "nil was thrown" or tostring(message))
+    native.answer(id, 0, name, error_text(err))
   end
 end
 

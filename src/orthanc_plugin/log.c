@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/utf8.h"
 
 void log_init(script_log *l, OrthancPluginContext *context, const char *name)
@@ -35,7 +36,7 @@ static void keep(script_log *l, char *line)
     l->lines[place] = line;
 }
 
-static void log_add(script_log *l, int is_problem, const char *line)
+static void log_add(script_log *l, log_level level, const char *line)
 {
     text kept = { 0 }, for_server = { 0 };
     char date[32];
@@ -51,10 +52,12 @@ static void log_add(script_log *l, int is_problem, const char *line)
     if (kept.data)
         keep(l, kept.data);
     pthread_mutex_unlock(&l->lock);
-    if (for_server.data && is_problem)
+    if (for_server.data && level == LOG_ERROR)
         OrthancPluginLogError(l->context, for_server.data);
-    else if (for_server.data)
+    else if (for_server.data && level == LOG_WARNING)
         OrthancPluginLogWarning(l->context, for_server.data);
+    else if (for_server.data)
+        OrthancPluginLogInfo(l->context, for_server.data);
     text_free(&for_server);
 }
 
@@ -73,7 +76,7 @@ static void end_part(script_log *l, size_t size)
     line[size] = '\0';
     l->part_size -= size;
     memmove(l->part, l->part + size, l->part_size);
-    log_add(l, 0, line);
+    log_add(l, LOG_WARNING, line);
 }
 
 /* Only the thread of the script prints. */
@@ -95,19 +98,67 @@ void log_end(script_log *l)
         log_print(l, "\n", 1);
 }
 
-void log_line(script_log *l, int is_problem, const char *format, ...)
+/* The line of a format: at most one line, of which no character is cut. */
+static void format_line(char line[LOG_LINE_SIZE + 1], const char *format, va_list arguments)
 {
-    char line[LOG_LINE_SIZE + 1];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
+    vsnprintf(line, LOG_LINE_SIZE + 1, format, arguments);
     if (strlen(line) == LOG_LINE_SIZE)
         line[find_cut(line)] = '\0';
     for (char *c = line; *c; c++)
         if (*c == '\n')
             *c = ' ';
-    log_add(l, is_problem, line);
+}
+
+void log_line(script_log *l, log_level level, const char *format, ...)
+{
+    char line[LOG_LINE_SIZE + 1];
+    va_list arguments;
+    va_start(arguments, format);
+    format_line(line, format, arguments);
+    va_end(arguments);
+    log_add(l, level, line);
+}
+
+/* Writes what is due of a cause. `line`: a new one; NULL = none. */
+static void write_due(script_log *l, log_cause cause, const char *line)
+{
+    text due = { 0 };
+    pthread_mutex_lock(&l->lock);
+    if (line)
+        repeated_add(&l->repeated[cause], clock_now(), line, &due);
+    else
+        repeated_take(&l->repeated[cause], clock_now(), &due);
+    pthread_mutex_unlock(&l->lock);
+    if (due.data)
+        log_add(l, LOG_ERROR, due.data);
+    text_free(&due);
+}
+
+void log_request_error(script_log *l, log_cause cause, const char *format, ...)
+{
+    char line[LOG_LINE_SIZE + 1];
+    va_list arguments;
+    va_start(arguments, format);
+    format_line(line, format, arguments);
+    va_end(arguments);
+    write_due(l, cause, line);
+}
+
+void log_refresh(script_log *l)
+{
+    for (log_cause cause = 0; cause < LOG_CAUSES; cause++)
+        write_due(l, cause, NULL);
+}
+
+static void add_held(const repeated *r, text *t)
+{
+    text held = { 0 };
+    repeated_show(r, &held);
+    if (held.data) {
+        text_add_line(t, held.data);
+        text_add(t, "\n", 1);
+    }
+    text_free(&held);
 }
 
 void log_write(script_log *l, text *t)
@@ -115,5 +166,7 @@ void log_write(script_log *l, text *t)
     pthread_mutex_lock(&l->lock);
     for (size_t i = 0; i < l->count; i++)
         text_format(t, "%s\n", l->lines[(l->first + i) % LOG_LINES]);
+    for (log_cause cause = 0; cause < LOG_CAUSES; cause++)
+        add_held(&l->repeated[cause], t);
     pthread_mutex_unlock(&l->lock);
 }

@@ -6,9 +6,13 @@
 #include <orthanc/OrthancCPlugin.h>
 #include <pthread.h>
 
+#include "orthanc_plugin/repeated.h"
 #include "orthanc_plugin/text.h"
 
-enum { LOG_LINES = 500, LOG_LINE_SIZE = 1000 };
+enum { LOG_LINES = 500, LOG_LINE_SIZE = REPEATED_SIZE };
+
+/* What requests can cause again and again. */
+typedef enum log_cause { LOG_FILTER, LOG_ROUTE, LOG_CAUSES } log_cause;
 
 typedef struct script_log {
     OrthancPluginContext *context;
@@ -18,6 +22,7 @@ typedef struct script_log {
     size_t first, count;
     char part[LOG_LINE_SIZE]; /* what has been printed without a line end */
     size_t part_size;
+    repeated repeated[LOG_CAUSES];
 } script_log;
 
 void log_init(script_log *l, OrthancPluginContext *context, const char *name);
@@ -29,12 +34,21 @@ void log_print(script_log *l, const char *data, size_t size);
 /* A run ends: adds what it has printed without a line end. */
 void log_end(script_log *l);
 
-/* Adds a line: the time, and this text. A problem is an error in the log of the server, else a warning, which is its
- * usual level. */
-void log_line(script_log *l, int is_problem, const char *format, ...)
+/* How the log of the server has a line. A warning is its usual level; it shows a note with --verbose alone. */
+typedef enum log_level { LOG_NOTE, LOG_WARNING, LOG_ERROR } log_level;
+
+/* Adds a line: the time, and this text. */
+void log_line(script_log *l, log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Adds all lines, with an end each. */
+/* Adds an error that each request can cause, as repeated.h says. */
+void log_request_error(script_log *l, log_cause cause, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Adds those that have been held, and are due. Call it now and then. */
+void log_refresh(script_log *l);
+
+/* Adds all lines, with an end each, also those that are held. */
 void log_write(script_log *l, text *t);
 
 #endif

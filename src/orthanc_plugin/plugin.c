@@ -114,6 +114,7 @@ static void plugin_free(plugin *p)
     executor_free(p->executor);
     follow_free(p->host.follow);
     settings_free(&p->settings);
+    pthread_mutex_destroy(&p->lock);
     free(p);
 }
 
@@ -143,6 +144,7 @@ ORTHANC_PLUGINS_API int32_t OrthancPluginInitialize(OrthancPluginContext *contex
     if (!p)
         return -1;
     p->context = context;
+    pthread_mutex_init(&p->lock, NULL);
     if (!settings_read(&p->settings, context)) {
         plugin_free(p);
         return -1;

@@ -19,6 +19,8 @@ typedef struct plugin {
     script_host host;
     executor *executor;
     script **scripts; /* as settings.scripts */
+    pthread_mutex_t lock;
+    repeated unanswered; /* requests for which no script decides; behind the lock */
 } plugin;
 
 /* The plugin; between OrthancPluginInitialize and OrthancPluginFinalize. */

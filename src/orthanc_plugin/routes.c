@@ -34,6 +34,21 @@ static OrthancPluginErrorCode answer(const plugin *p, OrthancPluginRestOutput *o
     return OrthancPluginErrorCode_Success;
 }
 
+/* As Orthanc writes an error, so that a client shows the reason. */
+static OrthancPluginErrorCode answer_error(const plugin *p, OrthancPluginRestOutput *output,
+                                           int status, const char *message)
+{
+    text t = { 0 };
+    OrthancPluginErrorCode code;
+    text_add(&t, "{", 1);
+    text_member_string(&t, "Details", message);
+    text_member(&t, "HttpStatus");
+    text_format(&t, "%d}", status);
+    code = answer(p, output, status, JSON, t.data, t.failed ? 0 : t.size);
+    text_free(&t);
+    return code;
+}
+
 /* An error. Where Orthanc has one that fits, it writes the answer itself, as for its own routes. */
 static OrthancPluginErrorCode refuse(const plugin *p, OrthancPluginRestOutput *output, int status,
                                      const char *message)
@@ -43,7 +58,7 @@ static OrthancPluginErrorCode refuse(const plugin *p, OrthancPluginRestOutput *o
                                   : status == 500 ? OrthancPluginErrorCode_Plugin
                                                   : OrthancPluginErrorCode_Success;
     if (code == OrthancPluginErrorCode_Success)
-        return answer(p, output, status, TEXT, message, strlen(message));
+        return answer_error(p, output, status, message);
     OrthancPluginSetHttpErrorDetails(p->context, output, message, 0);
     return code;
 }
@@ -204,14 +219,17 @@ static OrthancPluginErrorCode call_route(const plugin *p, OrthancPluginRestOutpu
                                          script *s, const char *members,
                                          const OrthancPluginHttpRequest *q)
 {
-    double limit = p->settings.route_time_limit;
+    double limit = p->settings.route_time_limit > 0 ? p->settings.route_time_limit : ROUTE_SECONDS;
     call_answer a;
     char why[1000];
-    OrthancPluginErrorCode code =
-        calls_ask(s, "modalua.host.serve", members, &(call_body){ q->body, q->bodySize },
-                  limit > 0 ? limit : ROUTE_SECONDS, &a, why, sizeof why)
-            ? answer(p, output, a.status, a.type ? a.type : TEXT, a.body, a.body ? a.size : 0)
-            : refuse(p, output, a.status, why);
+    bool is_answered = calls_ask(s, "modalua.host.serve", members,
+                                 &(call_body){ q->body, q->bodySize }, limit, &a, why, sizeof why);
+    OrthancPluginErrorCode code = is_answered ? answer(p, output, a.status, a.type ? a.type : TEXT,
+                                                       a.body, a.body ? a.size : 0)
+                                              : refuse(p, output, a.status, why);
+    if (!is_answered && a.status == CALL_TOO_LATE)
+        log_request_error(&s->log, LOG_ROUTE, "route %s is ended: no answer within %g s",
+                          q->groups[1], limit);
     free(a.type);
     free(a.body);
     return code;

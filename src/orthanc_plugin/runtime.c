@@ -17,7 +17,7 @@ static void runtime_print(void *user, const char *data, size_t size)
 static void note_request(void *user, const char *line, size_t size)
 {
     script *s = user;
-    log_line(&s->log, 0, "%.*s", (int)size, line);
+    log_line(&s->log, LOG_WARNING, "%.*s", (int)size, line);
 }
 
 static void runtime_transport(void *user, const modalua_request *request,
@@ -65,7 +65,7 @@ int runtime_new(script *s, modalua_runtime **rt)
     config.follow = on_follow;
     status = modalua_create(rt, &config);
     if (status == MODALUA_E_INVALID)
-        log_line(&s->log, 1, "its settings are refused: %s", modalua_config_fault(&config));
+        log_line(&s->log, LOG_ERROR, "its settings are refused: %s", modalua_config_fault(&config));
     return status;
 }
 
@@ -120,7 +120,7 @@ void runtime_warn(script *s, modalua_runtime *rt)
     for (size_t i = 0; i < sizeof own_lua_callbacks / sizeof own_lua_callbacks[0]; i++)
         if (modalua_get_global(rt, own_lua_callbacks[i], &json) ==
             MODALUA_E_SCRIPT) /* a function cannot be JSON */
-            log_line(&s->log, 1,
+            log_line(&s->log, LOG_ERROR,
                      "defines the function %s, which Orthanc's own Lua would call, and this plugin "
                      "does not call: its README.md says what to write instead",
                      own_lua_callbacks[i]);

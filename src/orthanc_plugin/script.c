@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "orthanc_plugin/calls.h"
 #include "orthanc_plugin/runtime.h"
 #include "orthanc_plugin/schedule.h"
@@ -109,6 +110,7 @@ static void refresh(script *s, const modalua_runtime *rt)
         pthread_mutex_unlock(&s->lock);
     }
     follow_refresh(s->host->follow, s);
+    log_refresh(&s->log);
 }
 
 static int drive(script *s, modalua_runtime *rt)
@@ -128,6 +130,15 @@ static int drive(script *s, modalua_runtime *rt)
     return status;
 }
 
+/* Adds the first line of a message, at most as much of it as a line of the log has. */
+static void add_reason(text *t, const char *why)
+{
+    size_t size = strcspn(why, "\n"), cut = size;
+    if (size >= LOG_LINE_SIZE)
+        cut = utf8_truncate(why, size, LOG_LINE_SIZE - 1);
+    text_add(t, why, cut > 0 || size == 0 ? cut : LOG_LINE_SIZE - 1); /* 0: no UTF-8 */
+}
+
 /* Notes why the run has failed, in one line. */
 static void set_error(script *s, const modalua_runtime *rt, int status)
 {
@@ -138,8 +149,9 @@ static void set_error(script *s, const modalua_runtime *rt, int status)
     if (status == MODALUA_EXIT)
         text_format(&t, "the script called os.exit(%d)", modalua_exit_code(rt));
     else
-        text_add(&t, why, strcspn(why, "\n"));
+        add_reason(&t, why);
     pthread_mutex_lock(&s->lock);
+    s->is_new_error = !s->last_error || !t.data || strcmp(s->last_error, t.data) != 0;
     free(s->last_error);
     s->last_error = t.data;
     pthread_mutex_unlock(&s->lock);
@@ -152,7 +164,7 @@ static int script_run(script *s)
     int status = runtime_new(s, &rt);
     if (status == MODALUA_OK) {
         show_runtime(s, rt);
-        log_line(&s->log, 0, "starts");
+        log_line(&s->log, s->is_routine ? LOG_NOTE : LOG_WARNING, "starts");
         status = drive(s, rt);
         hide_runtime(s);
         if (status == MODALUA_EXIT && modalua_exit_code(rt) == 0)
@@ -188,8 +200,10 @@ static next_act wait_until_due(script *s)
         else
             pthread_cond_timedwait(&s->changed, &s->lock, &later);
     }
-    if (act == ACT_RUN)
+    if (act == ACT_RUN) {
+        s->is_routine = s->has_run && !s->again;
         s->again = false;
+    }
     pthread_mutex_unlock(&s->lock);
     return act;
 }
@@ -201,7 +215,7 @@ static void note_unwanted(script *s)
         set_state(s, SCRIPT_STOPPED, SCHEDULE_NEVER);
     else
         set_state(s, SCRIPT_WAITS, time(NULL));
-    log_line(&s->log, 0, s->quits ? "ended, as the server stops" : "stopped");
+    log_line(&s->log, LOG_WARNING, s->quits ? "ended, as the server stops" : "stopped");
 }
 
 /* When the script is due, as its schedule says. That makes a runtime, so the lock is not held. */
@@ -226,8 +240,14 @@ static void plan(script *s, time_t due)
     s->is_unplanned = true;
     free(s->last_error);
     s->last_error = strdup(unknown);
-    log_line(&s->log, 1, "%s, and is looked for again in %ld s", unknown,
+    log_line(&s->log, LOG_ERROR, "%s, and is looked for again in %ld s", unknown,
              (long)(s->due - s->since));
+}
+
+/* Whether the log of the server has that failure of several in a row: the first ones, and then fewer and fewer. */
+static bool is_told(const script *s)
+{
+    return s->is_new_error || s->failures < 8 || (s->failures & (s->failures - 1)) == 0;
 }
 
 static void note_failure(script *s, bool was_long)
@@ -235,7 +255,8 @@ static void note_failure(script *s, bool was_long)
     s->failures = was_long ? 1 : s->failures + 1;
     s->restarts++;
     set_state(s, SCRIPT_FAILED, schedule_again(s->failures, time(NULL)));
-    log_line(&s->log, 1, "failed, and is started again in %ld s: %s", (long)(s->due - s->since),
+    log_line(&s->log, is_told(s) ? LOG_ERROR : LOG_NOTE,
+             "failed, and is started again in %ld s: %s", (long)(s->due - s->since),
              s->last_error ? s->last_error : "?");
 }
 
@@ -248,7 +269,7 @@ static void note_end(script *s, int status)
         note_unwanted(s);
     } else if (status == MODALUA_OK) {
         s->failures = 0;
-        log_line(&s->log, 0, "has ended well");
+        log_line(&s->log, s->is_routine ? LOG_NOTE : LOG_WARNING, "has ended well");
         plan(s, due);
     } else {
         note_failure(s, was_long);
@@ -295,7 +316,7 @@ bool script_begin(script *s)
     if (error == 0)
         pthread_setname_np(s->thread, "modalua:script");
     else
-        log_line(&s->log, 1, "its thread cannot be started: %s", strerror(error));
+        log_line(&s->log, LOG_ERROR, "its thread cannot be started: %s", strerror(error));
     s->has_thread = error == 0;
     pthread_mutex_unlock(&s->lock);
     return error == 0;
@@ -319,7 +340,7 @@ void script_wait(script *s, const struct timespec *until)
     pool = s->pool;
     pthread_mutex_unlock(&s->lock);
     if (failed != 0)
-        log_line(&s->log, 1, "has not ended in time");
+        log_line(&s->log, LOG_ERROR, "has not ended in time");
     rest_pool_wait(pool, until);
     rest_pool_close(pool);
 }
@@ -329,7 +350,8 @@ bool script_free(script *s, const struct timespec *until)
     if (!s)
         return true;
     if (s->has_thread && pthread_timedjoin_np(s->thread, NULL, until) != 0) {
-        log_line(&s->log, 1, "is inside a call that cannot be interrupted, and is left behind");
+        log_line(&s->log, LOG_ERROR,
+                 "is inside a call that cannot be interrupted, and is left behind");
         return false;
     }
     rest_pool_free(s->pool);

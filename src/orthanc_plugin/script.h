@@ -63,6 +63,8 @@ typedef struct script {
 
     /* ---- of its thread ---- */
     bool has_run;
+    bool is_routine;   /* its schedule, or a failure, has started this run, and not the first one */
+    bool is_new_error; /* the last run has failed for another reason than the one before */
     time_t started;    /* the last run */
     unsigned failures; /* in a row */
 } script;
