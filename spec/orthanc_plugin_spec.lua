@@ -187,7 +187,7 @@ for _, version in ipairs(versions) do
       contains(server:log_of "failing", "failed, and is started again in 1 s: ")
       contains(server:log_of "failing", "failed, and is started again in 2 s: ")
       contains(happens(function() return server:state("leaving").LastError end), "os.exit(3)")
-      assert.are.equal("I throw (code 5)", server:state("throwing").LastError)
+      assert.are.equal("I throw (code 5)", happens(function() return server:state("throwing").LastError end))
       contains(server:log_of "throwing", "failed, and is started again in 1 s: I throw (code 5)\n")
     end)
 
