@@ -98,12 +98,12 @@ describe("The configuration file", function()
   end)
 
   it("can set all options of connect, which the script can override", function()
-    local text = [[return { servers = { s = { url = "URL", timeout = 1, retries = 0, headers = { ["X-Ward"] = "7" } } } }]]
+    local text = [[return { servers = { s = { url = "URL", timeout = 2, retries = 0, headers = { ["X-Ward"] = "7" } } } }]]
     local ask = "-e " .. command.quote [[
       local modalua = require "modalua"
       local client = modalua.connect { profile = "s" }
       print(client:get("/echo").headers["x-ward"], (select(2, client:get "/hang").kind))
-      print(modalua.connect { profile = "s", timeout = 9 }:get("/delay?s=1.2&body={}") ~= nil)
+      print(modalua.connect { profile = "s", timeout = 9 }:get("/delay?s=2.2&body={}") ~= nil)
       print(modalua.connect { profile = "s", headers = { ["X-Bed"] = "1" } }:get("/echo").headers["x-ward"])]]
     local result = run(text, '"$M" ' .. ask)
     assert.are.equal("7\ttimeout\ntrue\nnil\n", result.out, result.err)

@@ -731,7 +731,7 @@ describe("The prompt on a terminal", function()
   it("shows what is printed at once, also where it updates the line of a run as a whole", function()
     local raw <const> = os.tmpname()
     session({ environment = "TERMINAL_RAW=" .. raw }, {
-      { "s = require 'modalua.task'.sleep s(1.2) io.write 'fir' io.write 'st\\n'\r", "first" },
+      { "s = require 'modalua.task'.sleep s(1.2) io.write 'fir' io.write 'st\\n'\r", "\nfirst" },
       { "for i = 1, 40 do s(0.05) end print('la' .. 'st')\r", "last" },
     })
     local file <close> = assert(io.open(raw))

@@ -444,7 +444,7 @@ for _, version in ipairs(versions) do
       local function interrupted(words, shown)
         local log = os.tmpname()
         local result = ground.shell(([[
-          { until grep -qF %s %s; do sleep 0.02; done; printf '\003'; sleep 10 & echo $! >%s.pid; wait; } |
+          { until grep -qF %s %s; do sleep 0.02; done; printf '\003'; sleep 300 & echo $! >%s.pid; wait; } |
             { script -qefc %s %s; s=$?; kill $(cat %s.pid); rm %s.pid; exit $s; }]]):format(command.quote(shown), log, log,
           command.quote(words), log, log, log))
         local text = served.read_file(log)
