@@ -359,9 +359,10 @@ describe("A transfer that has failed, where nothing can be compared,", function(
 end)
 
 describe("The comparison at the end", function()
-  -- Compares three studies of which the source seems to have got more. Of the second one that cannot be told; fault: the source has not
-  -- answered. Returns the numbers of those that are confirmed, the notes, the failures of a side, and the run. spawn: that of the run.
-  local function compared(fault, spawn)
+  -- Compares three studies of which the source seems to have got more. Of the second one that cannot be told; case.fault: the source
+  -- has not answered; case.word: what the run is as its task begins. Returns the numbers of those that are confirmed, the notes, the sides
+  -- that have failed, and the run. spawn: that of the run. No real source says that it has more than it lists.
+  local function compared(case, spawn)
     local open, confirmed, notes, failures = {}, {}, {}, {}
     for i = 1, 3 do
       open[i] = { id = i, key = "1.2." .. i, expected = 5, arrived = 5, verified = "uids" }
@@ -388,31 +389,35 @@ describe("The comparison at the end", function()
       if item.id ~= 2 then
         return false
       end
-      compare.source.fault = fault
-      return nil, native.fail("transfer", "decode", nil, "the source lists only 5 of its 7 instances")
+      compare.source.fault = case.fault
+      return nil, native.fail("transfer", "decode", nil, "the source lists only 5 of its 7 instances"), "from"
     end
     run.items = { compare = compare, compares = function() return true end, bell = { ring = function() end },
-      side_failed = function(_, err) table.insert(failures, err.message) end }
+      side_failed = function(_, _, side) table.insert(failures, side) end }
+    if case.word then
+      run[case.word] = true
+    end
     assert.is_false(confirm.is_confirmed(run))
     return confirmed, notes, failures, run
   end
 
-  it("confirms a study of which the source lists less than it says, with a note", function()
-    local confirmed, notes, failures = compared(nil)
-    assert.are.same({ 1, 2, 3 }, confirmed)
-    assert.are.same({ "whether the source has got more of 1.2.2 is not known: the source lists only 5 of its 7 instances" }, notes)
-    assert.are.same({}, failures)
-  end)
-
-  it("records what it has compared before a side fails", function()
-    local confirmed, _, failures = compared "away"
-    assert.are.same({ 1 }, confirmed)
-    assert.are.equal(1, #failures)
-  end)
+  for title, case in pairs {
+    ["confirms a study of which the source lists less than it says, with a note"] = { confirmed = { 1, 2, 3 },
+      notes = { "whether the source has got more of 1.2.2 is not known: the source lists only 5 of its 7 instances" }, sides = {} },
+    ["records what it has compared before a side fails"] = { fault = "away", confirmed = { 1 }, notes = {}, sides = { "from" } },
+    ["stops when the run is paused"] = { word = "paused", confirmed = {}, notes = {}, sides = {} },
+    ["stops when the run is ending"] = { word = "ending", confirmed = {}, notes = {}, sides = {} },
+  } do
+    it(title, function()
+      local confirmed, notes, sides, run = compared(case)
+      assert.are.same({ case.confirmed, case.notes, case.sides }, { confirmed, notes, sides })
+      assert.is_false(run.confirming)
+    end)
+  end
 
   it("is one task, beside which the loop of the run goes on", function()
     local tasks = {}
-    local confirmed, _, _, run = compared(nil, function(f) table.insert(tasks, f) end)
+    local confirmed, _, _, run = compared({}, function(f) table.insert(tasks, f) end)
     assert.is_false(confirm.is_confirmed(run))
     assert.are.same({ 1, {} }, { #tasks, confirmed })
     tasks[1]()
@@ -420,15 +425,4 @@ describe("The comparison at the end", function()
     assert.is_true(confirm.is_confirmed(run))
     assert.are.equal(1, #tasks)
   end)
-
-  for _, word in ipairs { "paused", "ending" } do
-    it("stops when the run is " .. word, function()
-      local tasks = {}
-      local confirmed, _, _, run = compared(nil, function(f) table.insert(tasks, f) end)
-      run[word] = true
-      tasks[1]()
-      assert.are.same({}, confirmed)
-      assert.is_false(run.confirming)
-    end)
-  end
 end)
