@@ -725,7 +725,7 @@ describe("The prompt on a terminal", function()
   end)
 
   it("rejects input that is not UTF-8", function()
-    session({}, { { "x = 'caf\xe9'\r", "not UTF-8, and was not run" }, { "x\r", "nil\n" } })
+    session({}, { { "x = 'caf\xe9'\r", "not UTF-8, or has a NUL, and was not run" }, { "x\r", "nil\n" } })
   end)
 
   it("shows what is printed at once, also where it updates the line of a run as a whole", function()

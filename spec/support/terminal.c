@@ -13,7 +13,7 @@
  *   gate PATH           opens this gate of dicomd, which then answers the commands that it holds
  *
  * In TEXT, %xx stands for a byte. After the last step it waits until the program ends, and prints
- * the output of the program without control sequences; with TERMINAL_RAW in the environment, it
+ * the output of the program without control sequences, and without the blanks that begin a row; with TERMINAL_RAW in the environment, it
  * writes the output as it came into the file of that name. It exits with the program's status. If a step
  * fails, it says which one and exits with status 99. */
 #include <ctype.h>
@@ -37,12 +37,27 @@ static size_t seen_size; /* its size in bytes */
 static size_t found;     /* offset of the end of the text that the last wait found */
 static FILE *raw;        /* gets the output as it came; NULL: none does */
 static int escape;       /* in a control sequence: 1 after ESC, 2 after ESC [; else 0 */
+static size_t columns;   /* of the window */
 
 static double now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* CR behind as many blanks as the window has columns: they begin a row. A terminal shows nothing of them, but what
+ * stood in their row before. */
+static void take_return(void)
+{
+    size_t begin = seen_size;
+    while (begin > 0 && seen_size - begin < columns && seen[begin - 1] == ' ')
+        begin--;
+    if (columns == 0 || seen_size - begin < columns || begin < found)
+        return;
+    seen_size = begin;
+    if (begin > 0 && seen[begin - 1] != '\n')
+        seen[seen_size++] = '\n';
 }
 
 static void take(unsigned char c)
@@ -53,7 +68,9 @@ static void take(unsigned char c)
         escape = isalpha(c) || c == '~' ? 0 : 2;
     else if (c == 27)
         escape = 1;
-    else if (c != '\r' && c != '\a' && seen_size + 1 < ROOM)
+    else if (c == '\r')
+        take_return();
+    else if (c != '\a' && seen_size + 1 < ROOM)
         seen[seen_size++] = (char)c;
 }
 
@@ -110,6 +127,7 @@ static void set_size(int fd, const char *text)
 {
     struct winsize window = { 0 };
     sscanf(text, "%hu %hu", &window.ws_col, &window.ws_row);
+    columns = window.ws_col;
     ioctl(fd, TIOCSWINSZ, &window);
 }
 
@@ -172,7 +190,8 @@ int main(int argc, char **argv)
         return STEP_FAILED;
     if (getenv("TERMINAL_RAW"))
         raw = fopen(getenv("TERMINAL_RAW"), "we");
-    window.ws_col = (unsigned short)atoi(argv[1]);
+    columns = (size_t)atoi(argv[1]);
+    window.ws_col = (unsigned short)columns;
     window.ws_row = (unsigned short)atoi(argv[2]);
     child = forkpty(&fd, NULL, NULL, &window);
     if (child == 0) {
