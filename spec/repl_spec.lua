@@ -798,8 +798,11 @@ describe("The prompt on a terminal", function()
 
     it("without secrets", function()
       session({ environment = state() }, { { "x = { password = 'hunter2' }\r" }, { "x = 'https://u:hunter2@host/'\r" },
-        { "x = { Token = 'hunter2' }\r" }, { " x = 'hunter2'\r" }, { "x = 'fine'\r" } })
-      assert.are.equal("x = 'fine'\n700\n600\n", file())
+        { "x = { Token = 'hunter2' }\r" }, { " x = 'hunter2'\r" }, { "x = 'fine'\r" }, { "pw = 'hunter2'\r" },
+        { "db_pass = 'hunter2'\r" }, { "headers = 'Bearer hunter2'\r" }, { "api_key = 'hunter2'\r" },
+        { ".shell true -u me:hunter2\r" }, { ".shell true --user=me:hunter2\r" },
+        { ".shell true -uhttp://host/ x-u y:z upward passed\r" } })
+      assert.are.equal("x = 'fine'\n.shell true -uhttp://host/ x-u y:z upward passed\n700\n600\n", file())
     end)
 
     it("where it can write it, or else says once that it cannot", function()
