@@ -146,6 +146,7 @@ describe("The output of verbs", function()
       local ledger, path = sample_ledger.open { items = 1100 }
       ledger:close()
       local wrapper = command.file(([[#!/bin/sh
+        export ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0"
         DISTURB=hold DISTURB_PLACE=$(($(wc -c <%s) / 4 * 3)) LD_PRELOAD=%s exec %s "$@"]]):format(path,
         command.quote((assert(os.getenv "MODALUA_DISTURB"))), command.quote(command.path)))
       shell("chmod +x " .. wrapper)
