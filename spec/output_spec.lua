@@ -114,9 +114,10 @@ describe("The output of verbs", function()
   end)
 
   describe("on a terminal that is too small for it", function()
-    local function on_terminal(pager, arguments, steps)
-      return terminal.run({ columns = 100, rows = 20, arguments = arguments,
-        environment = ("LC_CTYPE=C.UTF-8 MODALUA_URL=%s PAGER=%s"):format(servers.LOCAL.url, command.quote(pager)) }, steps or {})
+    -- `program`: what takes the place of the command.
+    local function on_terminal(pager, arguments, steps, program)
+      return terminal.run({ columns = 100, rows = 20, arguments = arguments, environment = ("LC_CTYPE=C.UTF-8 MODALUA_URL=%s PAGER=%s M=%s")
+        :format(servers.LOCAL.url, command.quote(pager), command.quote(program or command.path)) }, steps or {})
     end
 
     it("goes through the pager", function()
@@ -139,6 +140,21 @@ describe("The output of verbs", function()
       assert.are.equal(0, status, err .. shown)
       assert.are.equal(1101, select(2, ("\n" .. shown):gsub("\n| ", "\n"))) -- a head and 1100 items
       assert.are.equal(1, select(2, shown:gsub("\nover\n", "")))
+    end)
+
+    it("is printed without the pager as far as it came, when Ctrl-C ends it", function()
+      local ledger, path = sample_ledger.open { items = 1100 }
+      ledger:close()
+      local wrapper = command.file(([[#!/bin/sh
+        export ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0"
+        DISTURB=hold DISTURB_PLACE=$(($(wc -c <%s) / 4 * 3)) LD_PRELOAD=%s exec %s "$@"]]):format(path,
+        command.quote((assert(os.getenv "MODALUA_DISTURB"))), command.quote(command.path)))
+      shell("chmod +x " .. wrapper)
+      local shown, status = on_terminal("sed 's/^/| /'", "transfer items " .. path, { { wait = "held\n" }, { send = "\3" } }, wrapper)
+      sample_ledger.remove(path)
+      os.remove(wrapper)
+      assert.are.equal(130, status)
+      assert.are.equal(500, select(2, shown:gsub("\n[^|\n]* todo ", "\n")))
     end)
 
     it("leaves Ctrl-C to the pager", function()

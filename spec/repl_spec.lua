@@ -725,7 +725,7 @@ describe("The prompt on a terminal", function()
   end)
 
   it("rejects input that is not UTF-8", function()
-    session({}, { { "x = 'caf\xe9'\r", "not UTF-8, and was not run" }, { "x\r", "nil\n" } })
+    session({}, { { "x = 'caf\xe9'\r", "not UTF-8, or has a NUL, and was not run" }, { "x\r", "nil\n" } })
   end)
 
   it("shows what is printed at once, also where it updates the line of a run as a whole", function()
@@ -798,8 +798,11 @@ describe("The prompt on a terminal", function()
 
     it("without secrets", function()
       session({ environment = state() }, { { "x = { password = 'hunter2' }\r" }, { "x = 'https://u:hunter2@host/'\r" },
-        { "x = { Token = 'hunter2' }\r" }, { " x = 'hunter2'\r" }, { "x = 'fine'\r" } })
-      assert.are.equal("x = 'fine'\n700\n600\n", file())
+        { "x = { Token = 'hunter2' }\r" }, { " x = 'hunter2'\r" }, { "x = 'fine'\r" }, { "pw = 'hunter2'\r" },
+        { "db_pass = 'hunter2'\r" }, { "headers = 'Bearer hunter2'\r" }, { "api_key = 'hunter2'\r" },
+        { ".shell true -u me:hunter2\r" }, { ".shell true --user=me:hunter2\r" },
+        { ".shell true -uhttp://host/ x-u y:z upward passed\r" } })
+      assert.are.equal("x = 'fine'\n.shell true -uhttp://host/ x-u y:z upward passed\n700\n600\n", file())
     end)
 
     it("where it can write it, or else says once that it cannot", function()

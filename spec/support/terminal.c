@@ -13,9 +13,10 @@
  *   gate PATH           opens this gate of dicomd, which then answers the commands that it holds
  *
  * In TEXT, %xx stands for a byte. After the last step it waits until the program ends, and prints
- * the output of the program without control sequences, and without rows that were emptied; with
- * TERMINAL_RAW in the environment, it writes the output as it came into the file of that name. It
- * exits with the program's status. If a step fails, it says which one and exits with status 99. */
+ * the output of the program without control sequences, without rows that were emptied, and without
+ * the blanks that begin a row; with TERMINAL_RAW in the environment, it writes the output as it came
+ * into the file of that name. It exits with the program's status. If a step fails, it says which one
+ * and exits with status 99. */
 #include <ctype.h>
 #include <errno.h>
 #include <poll.h>
@@ -86,6 +87,20 @@ static void take_text(unsigned char c)
     }
 }
 
+/* As many blanks as the window has columns, at the end of the output: they begin a row, when CR follows. A
+ * terminal shows nothing of them, but what stood in their row before. */
+static void take_out_blanks(void)
+{
+    size_t begin = seen_size;
+    while (begin > 0 && seen_size - begin < columns && seen[begin - 1] == ' ')
+        begin--;
+    if (columns == 0 || seen_size - begin < columns || begin < found)
+        return;
+    seen_size = begin;
+    if (begin > 0 && seen[begin - 1] != '\n')
+        take_text('\n');
+}
+
 static void take(unsigned char c)
 {
     if (escape == 1) {
@@ -98,6 +113,7 @@ static void take(unsigned char c)
     } else if (c == 27) {
         escape = 1;
     } else if (c == '\r') {
+        take_out_blanks();
         go_to_start();
     } else if (c != '\a') {
         take_text(c);
@@ -221,7 +237,7 @@ int main(int argc, char **argv)
     if (getenv("TERMINAL_RAW"))
         raw = fopen(getenv("TERMINAL_RAW"), "we");
     columns = (size_t)atoi(argv[1]);
-    window.ws_col = (unsigned short)atoi(argv[1]);
+    window.ws_col = (unsigned short)columns;
     window.ws_row = (unsigned short)atoi(argv[2]);
     child = forkpty(&fd, NULL, NULL, &window);
     if (child == 0) {
