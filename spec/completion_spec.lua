@@ -246,7 +246,8 @@ describe("The completion of", function()
           "modalua find pacs 'PatientN" 'modalua find pacs "PatientN'
         complete -C $line
       end]])
-    assert.are.equal("find\tsearches a modality\nStudyDate=today\nStudyDate=tomorrow\narchive\nimage.dcm\nPatientName=\nPatientName=\n", out)
+    assert.are.equal("find\tsearches a modality\nStudyDate=today\nStudyDate=tomorrow\narchive\nimage.dcm\n"
+      .. "PatientName=\nPatientName=\n", out)
   end)
 
   it("a shell that it does not know is refused", function()
