@@ -170,6 +170,7 @@ describe("The output of verbs", function()
     local shown, status = terminal.run({ columns = 40, arguments = arguments, environment = "MODALUA_URL=" .. servers.LOCAL.url }, {})
     assert.are.equal(2, status)
     assert.are.equal(("modalua: transfer:\n'%s':\nNo such file or directory\n"):format(path), (shown:gsub("`.*", "")))
+    contains(shown, "\n`modalua transfer run --help` explains\nthe arguments\n")
     shown = terminal.run({ columns = 40, arguments = "-u http://127.0.0.1:1 echo" }, {})
     for line in shown:gmatch "[^\n]+" do
       assert.is_true(#line <= 40, line)

@@ -65,8 +65,8 @@ local function error_printer(name)
   return function(parser, message)
     message = letters.shown((message:gsub("\nDid you mean", "; did you mean")))
     local words = parser:get_usage():match "^Usage: ([%l ]*%l)"
-    io.stderr:write(native.text_for_errors(("modalua: %s: %s"):format(name, message)), ("\n`%s --help` explains the arguments\n"):format(
-      words))
+    message = ("modalua: %s: %s\n`%s --help` explains the arguments"):format(name, message, words)
+    io.stderr:write(native.text_for_errors(message), "\n")
     os.exit(2)
   end
 end
