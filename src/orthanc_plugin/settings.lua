@@ -42,10 +42,10 @@ local function whole(least, most)
 end
 
 local function seconds(value)
-  if math.type(value) and value > 0 and value < 1e9 then
+  if math.type(value) and value >= 0.001 and value < 1e9 then
     return ("%.3f"):format(value)
   end
-  return nil, "a number of seconds above 0"
+  return nil, "a number of seconds, at least 0.001"
 end
 
 local UNITS <const> = { s = 1, m = 60, h = 3600, d = 86400 }
