@@ -106,6 +106,7 @@ host.route("/failing", function() error "the route fails" end)
 host.route("/nan", function() return { 0 / 0 } end)
 host.route("/object", function() error { message = "an object is thrown" } end)
 host.route("/table", function() error {} end)
+host.route("/tostring", function() error(setmetatable({}, { __tostring = error })) end)
 host.route("/fields", function() return nil, { kind = "disk", code = 28, message = "the disk is full" } end)
 host.route("/large", function(request) return #request.body end)
 host.route("/missing", function() return require "modalua".connect():get "/studies/nope" end)
@@ -294,7 +295,8 @@ for _, version in ipairs(versions) do
       local page <close> = io.popen(("curl -s -i %s/modalua/app"):format(server.url))
       contains(page:read "a", "X-Frame-Options: DENY\r\n")
       assert.are.equal("../modalua/app", client:get("/plugins/modalua").RootUri) -- Orthanc Explorer, in /app/, links to it
-      fails({ status = 404 }, client:get "/modalua/routes/routes/other")
+      contains(fails({ status = 404, code = "not_found" }, client:get "/modalua/routes/routes/other").message,
+        "the server has nothing at this path: the script 'routes' has no route /other (HTTP 404)")
       fails({ status = 404 }, client:get "/modalua/routes/nobody/hello")
       contains(fails({ status = 503 }, client:get "/modalua/routes/well/hello").message,
         "modalua in the server cannot take this request at the moment: the script does not run (HTTP 503)")
@@ -306,6 +308,7 @@ for _, version in ipairs(versions) do
       end
       fails({ status = 510 }, client:get("/modalua/routes/routes/status", { x = 510 }))
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/table").message, "(error object is a table value)")
+      contains(fails({ status = 500 }, client:get "/modalua/routes/routes/tostring").message, "(error object is a table value)")
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/fields").message, "the disk is full (kind disk, code 28)")
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/nan").message, "cannot encode NaN")
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/object").message, "an object is thrown")
@@ -324,7 +327,10 @@ for _, version in ipairs(versions) do
       end
       assert.are.same({ Result = { "HERE" }, Output = "1\tnil\n", Error = json.null },
         execute "print(1, io) return { require 'modalua'.connect():system().Name }")
-      assert.are.equal("script:1: unexpected symbol near <eof>", execute("x =").Error.message)
+      local wrong = execute("\nx =").Error
+      assert.are.same({ "syntax", "script:2: unexpected symbol near <eof>", "script", 2 },
+        { wrong.kind, wrong.message, wrong.module, wrong.line })
+      assert.are.equal("refused", execute("return nil, 'refused'").Error.message)
       contains(execute("error 'mine'").Error.message, "mine")
       fails({ status = 413 }, client:post("/modalua/execute", ("x"):rep((1 << 20) + 1)))
       assert.are.equal("(error object is a table value)", execute("error {}").Error.message)
