@@ -596,12 +596,14 @@ describe("The configuration of the plugin", function()
   end)
 
   -- At most one line after 1, 2, 4, … seconds: a dozen of them would take an hour.
-  it("does not let a filter or a route that fails fill the log", function()
+  it("does not let a filter, a route or a request that fails fill the log", function()
     local server <close> = plugin.start(version, { settings = { FilterDefault = "accept" }, scripts = {
       faulty = { Filters = { "IncomingHttpRequest" }, source = [[
 local host = require "modalua".host
 host.filter("IncomingHttpRequest", function(request) error { kind = "mine", path = request.path } end)
 host.route("/fails", function() error {} end)
+local orthanc = require "modalua".connect()
+for _ = 1, 300 do orthanc:get "/nope" end
 print "begins"
 ]] } } })
     happens(function() return server:log_of("faulty"):find "begins" end)
@@ -609,7 +611,7 @@ print "begins"
       fails({ status = 500 }, server.client:get "/modalua/routes/faulty/fails")
     end
     for _, text in ipairs { "the setting FilterDefault accepts: (error object is a table value) (kind mine)",
-      "route /fails failed: (error object is a table value)" } do
+      "route /fails failed: (error object is a table value)", "GET http://this-orthanc.invalid/nope 404" } do
       local lines, number = 0, 0
       for line in server:log_of("faulty"):gmatch "[^\n]+" do
         if line:find(text, 1, true) then

@@ -44,9 +44,8 @@ static bool decide_without_script(const plugin *p, script *s, const char *why)
     bool accepts = p->settings.filter_accepts;
     const char *verb = accepts ? "accepts" : "rejects";
     if (s)
-        log_request_error(&s->log, LOG_FILTER,
-                          "its filter gives no answer, and the setting FilterDefault %s: %s", verb,
-                          why);
+        log_repeated(&s->log, LOG_FILTER,
+                     "its filter gives no answer, and the setting FilterDefault %s: %s", verb, why);
     else
         log_no_script(plugin_get(), verb);
     return accepts;

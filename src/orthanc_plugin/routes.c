@@ -228,8 +228,8 @@ static OrthancPluginErrorCode call_route(const plugin *p, OrthancPluginRestOutpu
                                                        a.body, a.body ? a.size : 0)
                                               : refuse(p, output, a.status, why);
     if (!is_answered && a.status == CALL_TOO_LATE)
-        log_request_error(&s->log, LOG_ROUTE, "route %s is ended: no answer within %g s",
-                          q->groups[1], limit);
+        log_repeated(&s->log, LOG_ROUTE, "route %s is ended: no answer within %g s", q->groups[1],
+                     limit);
     free(a.type);
     free(a.body);
     return code;
