@@ -432,6 +432,9 @@ print "decides"
       "its filter gives no answer, and the setting FilterDefault rejects: the script has not answered in time")
     fails({ status = 403 }, client:get "/statistics")
     fails({ status = 403 }, client:get("/system", { no = 1 }))
+    contains(fails({ status = 409 }, server:act("decides", "stop")).message, "also the one that starts it")
+    assert(server:act("decides", "restart"))
+    happens(function() return client:get "/system" end)
     contains(server:log_of "decides", "there is no filter 'ReceivedCStoreInstnce', did you mean 'ReceivedCStoreInstance'?")
 
     local function dcmtk(line, ...)
