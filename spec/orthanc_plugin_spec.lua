@@ -568,7 +568,8 @@ describe("The configuration of the plugin", function()
       scripts["bad" .. i] = row[2]
     end
     scripts["bad name"] = ""
-    local server <close> = plugin.start(version, { scripts = scripts, settings = { AllowExecut = true } })
+    local server <close> = plugin.start(version, { scripts = scripts, settings = { AllowExecut = true, ModulePath = "/etc/lua;x/?.lua",
+      RouteTimeLimit = 0.0001 } })
     happens(function() return server:is("good", "done") end)
     assert.are.equal(1, #server.client:get "/modalua/scripts")
     for i, row in ipairs(BAD) do
@@ -577,6 +578,8 @@ describe("The configuration of the plugin", function()
     end
     assert.are.equal(1, server:count_logged "Modalua has no setting 'AllowExecut', did you mean 'AllowExecute'?")
     assert.are.equal(1, server:count_logged "the name of the script 'bad name' must consist of")
+    assert.are.equal(1, server:count_logged "Modalua.ModulePath must be absolute paths with '?', such as")
+    assert.are.equal(1, server:count_logged "Modalua.RouteTimeLimit must be a number of seconds, at least 0.001")
     fails({ status = 403 }, server.client:post("/modalua/execute", "return 1"))
   end)
 
@@ -635,6 +638,17 @@ print "begins"
     end
     local server <close> = plugin.start(version, { scripts = { good = "" }, settings = { Strict = true } })
     happens(function() return server:is("good", "done") end)
+  end)
+
+  it("says where scripts find modules, but those in a sandbox do not", function()
+    local folder = served.folder "modules"
+    served.write_file(folder .. "/mine.lua", "return 'my module'")
+    local server <close> = plugin.start(version, { settings = { ModulePath = folder .. "/?.lua" }, scripts = {
+      finds = "print(require 'mine')", boxed = { source = "print(pcall(require, 'mine'))", Sandbox = true } } })
+    happens(function() return server:is("finds", "done") and server:is("boxed", "done") end)
+    contains(server:log_of "finds", "my module")
+    contains(server:log_of "boxed", "false\t")
+    os.execute("rm -r " .. folder)
   end)
 end)
 
