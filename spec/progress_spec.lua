@@ -116,7 +116,7 @@ describe("progress", function()
       return run.out
     end
 
-    local NEW_ROW <const> = (" "):rep(60) .. "\r"
+    local NEW_ROW <const> = (" "):rep(60) .. "\r\27%[K"
 
     local code = ([[
       local client = require "modalua".connect()
