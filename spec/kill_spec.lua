@@ -5,8 +5,8 @@ local task = require "modalua.task"
 
 local LIMIT, LONG = "0.3", "60"
 
--- A time limit by which the call that nothing can end, t() at the end of the code, has begun: ten times as long as this machine now needs for
--- the code without that call.
+-- A time limit by which the call that nothing can end, t() at the end of the code, has begun: ten times as long as this machine now needs
+-- for the code without that call.
 local function deaf_limit(code)
   local before, began = code:match "^(.*) t%(%)$", task.now()
   assert.are.equal(0, command.run("--sandbox", "-e", before).status)
