@@ -203,6 +203,51 @@ describe("A side that is out of resources", function()
   end)
 end)
 
+describe("0xC000 of a source, where this server cannot ask the destination,", function()
+  -- What becomes of an item: "later", or "failed". moved: something was moved before; goods: how many transfers have ended well since the
+  -- item was first refused.
+  local function outcome(retries, moved, goods)
+    local err, seen = native.fail("move", "dicom", nil, "cannot process"), nil
+    err.dimse_status = 0xC000
+    local books = { totals = function() return { todo = { items = 9 }, done = { items = moved and 1 or 0 } } end,
+      describe = function() return {} end }
+    local worker = { suspicion = part "transfer.unknown_target".new("pacs", books), breaker = breaker.new(native.now), run_n = 1,
+      settings = { retries = retries }, ledger = books, compare = { expect = function() return true end },
+      send = { echo_destination = function() end }, sent = function() end, postpone = function() seen = "later" end,
+      fail = function() seen = "failed" end }
+    local function good()
+      send_outcome.take(worker, { { id = 0, began = native.now() } }, {}, nil)
+    end
+    local function refuse()
+      send_outcome.take(worker, { { id = 1, began = math.huge } }, nil, err)
+    end
+    if moved then
+      good()
+    end
+    refuse()
+    for i = 1, goods or 0 do
+      good()
+      seen = i == goods and refuse() or seen
+    end
+    return seen, worker.breaker.sides
+  end
+
+  it("is no answer of the destination: the item loses no try, and the side is to be blamed", function()
+    assert.are.same({ "later", 1 }, { outcome(3, true) })
+    assert.are.same({ "later", 1 }, { outcome(0, true) })
+  end)
+
+  it("is of the item when others go through meanwhile", function()
+    assert.are.equal("failed", (outcome(3, true, 3)))
+    assert.are.equal("later", (outcome(3, true, 2)))
+  end)
+
+  it("may be of a source that does not know the destination, while nothing was moved", function()
+    assert.are.same({ "later", 0 }, { outcome(3, false) }) -- transfer.unknown_target
+    assert.are.same({ "failed", 0 }, { outcome(0, false) }) -- which needs another try
+  end)
+end)
+
 describe("A transfer at its last items", function()
   local now, clock = native.now, 0
 
