@@ -258,6 +258,22 @@ describe("At the prompt", function()
     end)
   end)
 
+  it("the line is there again after Ctrl-Z", function()
+    screen.run({ columns = 60, rows = 16, environment = "PS1='shell$ '", shell = true }, function(s)
+      s:shows "shell$"
+      s:send('"$M" ' .. DEAD .. "\r")
+      s:shows "\n>"
+      s:send "local x = 5"
+      s:shows "> local x = 5"
+      s:send "\26"
+      s:matches "Stopped.*shell%$\n"
+      s:send "fg\r"
+      s:matches "shell%$ fg\n.*\n> local x = 5\n"
+      s:send " return x\r"
+      s:shows "> local x = 5 return x\n5\n>"
+    end)
+  end)
+
   it("what is typed faster than it is drawn gets its colours at the end", function()
     local raw, words = folder .. "/raw", ("local "):rep(50)
     session({ { words .. "1", open = { wait = words .. "1" } }, { "\3" } }, "NO_COLOR= TERMINAL_RAW=" .. raw)

@@ -197,6 +197,12 @@ describe("A session", function()
     shows("the local variable x exists in this line only; without 'local' it stays", "local x = 5")
     shows("5", "local x = 5 return x")
     contains(fails "a != b", "~=")
+    shows("nil\nthere is no True; there is true", "True")
+    shows("nil\nthere is no history; there is the command .history", "history")
+    contains(fails "pacs:echo\npacs:find()", "pacs:echo()")
+    rawset(_G, "f", native.found { client = modalua.connect "http://x", id = "0-0", modality = "x", level = "Study", answers = {},
+      notes = {} })
+    contains(fails "for x in f do end", "hint: the answers are a list: for _, answer in ipairs(found) do")
     contains(fails "x += 1", "x = x + 1")
     contains(fails "orthanc.modality 'x'", "colon")
     contains(fails "\\d", "begin with a dot")
@@ -211,7 +217,9 @@ describe("A session", function()
     local _, text = line ".help"
     contains(text, ".mode")
     assert.are.equal("quit", (line ".quit"))
-    assert.are.equal("quit", (line "exit"))
+    for _, input in ipairs { "exit", "quit", "exit()", "quit ( ) ;" } do
+      assert.are.equal("quit", (line(input)))
+    end
     assert.are.equal("history", (line ".history"))
     assert.are.equal("quit", (line ".exit"))
     contains(select(2, line ".help exit"), ".quit")
@@ -243,6 +251,23 @@ describe("A session", function()
     shows('{ { PatientName = "山田^太郎", Size = 1.5 }, { PatientName = "A", Size = 2 } }', rows)
     line ".mode table"
     shows("{ 1, { a = 2 } }", "{1, {a = 2}}")
+  end)
+
+  it("shows the warning of a search in each mode, but not in a file", function()
+    rawset(_G, "f", native.found { client = modalua.connect "http://x", id = "?", modality = "x", level = "Study",
+      answers = { { PatientID = "1" } }, notes = { odd = "one answer is odd" } })
+    local warning = rawget(_G, "f").warning
+    for _, mode in ipairs { "csv", "lines", "json", "lua", "table" } do
+      line(".mode " .. mode)
+      contains(select(2, line "f"), "\n" .. warning)
+      evaluate.line "f"
+      local own, shown, before = own_globals(), {}, print
+      own.print = function(part) shown[#shown + 1] = part end
+      local told = evaluate.show { raw = true }
+      own.print = before
+      assert.are.equal(mode ~= "table" and warning or nil, told)
+      assert.are.equal(mode == "table", table.concat(shown):find(warning, 1, true) ~= nil)
+    end
   end)
 
   it("names a variable only for the value that it has", function()

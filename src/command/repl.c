@@ -170,6 +170,22 @@ static int run_text(session *s, const char *text, const char *name)
     return call_with(s, "modalua.evaluate.line", &w);
 }
 
+/* Prints the text of an error, which may have a hint and a traceback, or of a warning. */
+static void show_error(const char *text)
+{
+    console_show_wrapped(stderr, text, strlen(text));
+}
+
+/* Prints the warning that modalua.evaluate.show has returned, if any. */
+static void show_warning(const session *s)
+{
+    const char *json = modalua_result(s->rt);
+    char *text = json ? json_text_next_string(&json) : NULL;
+    if (text)
+        show_error(text);
+    free(text);
+}
+
 /* Prints the results of the last input. */
 static int show_results(session *s)
 {
@@ -190,6 +206,8 @@ static int show_results(session *s)
     else if (shown.data)
         pager_show(shown.data, shown.size, s->environment);
     free(shown.data);
+    if (status == MODALUA_OK)
+        show_warning(s);
     return status;
 }
 
@@ -251,12 +269,6 @@ typedef enum outcome {
     INPUT_NEEDS_MORE, /* it continues in the next line */
     INPUT_QUITS       /* the user wants to leave */
 } outcome;
-
-/* Prints the text of an error, which may have a hint and a traceback. */
-static void show_error(const char *text)
-{
-    console_show_wrapped(stderr, text, strlen(text));
-}
 
 static void print_error(session *s, int status)
 {
