@@ -246,6 +246,16 @@ describe("The output of verbs", function()
     end
   end)
 
+  it("says how names are compared when a name without '*' has found nothing", function()
+    local HINT <const> = "modalua: a name is compared as a whole: PatientName='SMITH*' finds those that begin so\n"
+    contains(run("find", "pacs", "PatientName=SMITH", "StudyDate=2020-01-01..").err, HINT)
+    for _, filter in ipairs { "PatientName=SMITH*", "PatientID=SMITH", "PatientName=SMITH^JOHN^A^DR" } do
+      assert.is_nil(run("find", "pacs", filter).err:find(HINT, 1, true), filter)
+    end
+    contains(run("transfer", "lung.ledger").err, "unknown command 'lung.ledger'; the commands are run, status, pause, ")
+    contains(run("transfer", "rnu").err, "unknown command 'rnu'; did you mean 'run'?\n")
+  end)
+
   it("is there for programs also where people get a line on standard error alone", function()
     local made = assert(client:post("/tools/create-dicom", { Tags = { PatientID = "X", SOPClassUID = "1.2.840.10008.5.1.4.1.1.7" } }))
     local row = assert(json.decode(out("store", "archive", "PatientID=X", "--dry-run", "--json")))[1]
