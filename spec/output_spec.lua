@@ -66,7 +66,7 @@ describe("The output of verbs", function()
       assert.are.equal("id,modality,level,answers\n", out("queries", "--csv"))
       local result = run("move", "pacs", "--to", "archive", "PatientID=NONE", "--csv")
       assert.are.equal(1, result.status)
-      assert.matches("^StudyDate,[^\n]*\n$", result.out)
+      assert.matches("^outcome,StudyDate,[^\n]*,error,kind,code,verified\n$", result.out)
     end)
 
     it("has a quote in front of cells that a spreadsheet would run, with --safe-csv", function()
@@ -243,6 +243,19 @@ describe("The output of verbs", function()
         assert.are.same({ 2, "" }, { result.status, result.out }, verb .. words)
         contains(result.err, message)
       end
+    end
+  end)
+
+  it("has the same header, and a document, when nothing is found", function()
+    for words, header in pairs {
+      ["move pacs --to archive PatientID=NONE"] = "outcome,StudyDate,PatientID,PatientName,ModalitiesInStudy,StudyDescription,"
+        .. "AccessionNumber,StudyInstanceUID,error,kind,code,verified\n",
+      ["store archive PatientID=NONE"] = "to,resources,instances\n",
+      ["commit archive PatientID=NONE"] = "transaction,state,kept,failed\n",
+    } do
+      local csv, document = shell(('"$M" %s --csv'):format(words)), shell(('"$M" %s --json'):format(words))
+      assert.are.same({ 1, header }, { csv.status, csv.out })
+      assert.are.same({ 1, "[]\n" }, { document.status, document.out })
     end
   end)
 
