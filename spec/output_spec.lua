@@ -66,7 +66,7 @@ describe("The output of verbs", function()
       assert.are.equal("id,modality,level,answers\n", out("queries", "--csv"))
       local result = run("move", "pacs", "--to", "archive", "PatientID=NONE", "--csv")
       assert.are.equal(1, result.status)
-      assert.matches("^StudyDate,[^\n]*\n$", result.out)
+      assert.matches("^outcome,StudyDate,[^\n]*,error,kind,code,verified\n$", result.out)
     end)
 
     it("has a quote in front of cells that a spreadsheet would run, with --safe-csv", function()
@@ -260,6 +260,29 @@ describe("The output of verbs", function()
         contains(result.err, message)
       end
     end
+  end)
+
+  it("has the same header, and a document, when nothing is found", function()
+    for words, header in pairs {
+      ["move pacs --to archive PatientID=NONE"] = "outcome,StudyDate,PatientID,PatientName,ModalitiesInStudy,StudyDescription,"
+        .. "AccessionNumber,StudyInstanceUID,error,kind,code,verified\n",
+      ["store archive PatientID=NONE"] = "to,resources,instances\n",
+      ["commit archive PatientID=NONE"] = "transaction,state,kept,failed\n",
+    } do
+      local csv, document = shell(('"$M" %s --csv'):format(words)), shell(('"$M" %s --json'):format(words))
+      assert.are.same({ 1, header }, { csv.status, csv.out })
+      assert.are.same({ 1, "[]\n" }, { document.status, document.out })
+    end
+  end)
+
+  it("says how names are compared when a name without '*' has found nothing", function()
+    local HINT <const> = "modalua: a name is compared as a whole: PatientName='SMITH*' finds those that begin so\n"
+    contains(run("find", "pacs", "PatientName=SMITH", "StudyDate=2020-01-01..").err, HINT)
+    for _, filter in ipairs { "PatientName=SMITH*", "PatientID=SMITH", "PatientName=SMITH^JOHN^A^DR" } do
+      assert.is_nil(run("find", "pacs", filter).err:find(HINT, 1, true), filter)
+    end
+    contains(run("transfer", "lung.ledger").err, "unknown command 'lung.ledger'; the commands are run, status, pause, ")
+    contains(run("transfer", "rnu").err, "unknown command 'rnu'; did you mean 'run'?\n")
   end)
 
   it("is there for programs also where people get a line on standard error alone", function()

@@ -389,6 +389,7 @@ describe("With the servers of a user,", function()
     assert.matches("^date +time +Modality +station +PatientID [^\n]*\n20260102 +101500 +CT +ANY +MOD%-0002[^\n]*\n$", result.out)
     result = run("worklist_table", "--worklist", "ris", "--date", "2026-01-02..2026-01-03", "--csv")
     assert.are.equal(5, #lines_of(result.out))
+    contains(play:shell('"$M" worklist ris PatientName=NOBODY').err, "a name is compared as a whole: PatientName='NOBODY*' finds those")
   end)
 
   it("compare_archives lists what is missing, as a list for pull_cohort", function()
