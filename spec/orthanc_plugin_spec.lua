@@ -640,6 +640,18 @@ print "begins"
     happens(function() return server:is("good", "done") end)
   end)
 
+  it("lives through a restart of the server within its process", function()
+    local server <close> = plugin.start(version, { scripts = {
+      loops = "print 'begins' while true do end",
+      routes = "require 'modalua'.host.route('/hello', function() return 'hello' end) print 'begins'" } })
+    happens(function() return server.client:get "/modalua/routes/routes/hello" == "hello" end)
+    happens(function() return server:log_of("loops"):find "begins" end)
+    server.client:post("/tools/reset", {}) -- the answer may get lost
+    happens(function() return server:count_logged "script loops: ended, as the server stops" == 1 end)
+    happens(function() return server.client:get "/modalua/routes/routes/hello" == "hello" end)
+    assert.are.equal(2, server:count_logged "script routes: starts")
+  end)
+
   it("says where scripts find modules, but those in a sandbox do not", function()
     local folder = served.folder "modules"
     served.write_file(folder .. "/mine.lua", "return 'my module'")
