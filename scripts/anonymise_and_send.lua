@@ -8,7 +8,7 @@
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"
 
-local options = arguments.read {
+local options <close> = arguments.read {
   about = "Sends anonymised copies of studies from one modality to another one.",
   { "--from NAME", "the modality that has the studies", playground = "pacs" },
   { "--to NAME", "the modality that receives the copies", playground = "archive" },
@@ -17,6 +17,8 @@ local options = arguments.read {
 }
 local orthanc = modalua.connect()
 local source, target = orthanc:modality(options.from), orthanc:modality(options.to)
+local known, problem = target:configuration()
+assert(known or problem.code ~= "unknown_modality", problem) -- nothing is brought for a target that the server does not know
 local found <close> = assert(source:find { Level = "Study", Query = options.query })
 if not arguments.announce(options, "send anonymised copies of %d studies from %s to %s", #found.answers, options.from, options.to) then
   return

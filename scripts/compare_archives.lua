@@ -10,7 +10,7 @@ local tables = require "modalua.table"
 
 local COLUMNS = { "StudyInstanceUID", "StudyDate", "AccessionNumber", "NumberOfStudyRelatedInstances", "there" }
 
-local options = arguments.read {
+local options <close> = arguments.read {
   about = "Lists the studies of one archive that another one lacks, or has with fewer images.",
   { "--from NAME", "the archive that is complete", playground = "pacs" },
   { "--to NAME", "the archive that may lack something", playground = "archive" },

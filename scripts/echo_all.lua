@@ -9,7 +9,7 @@
 -- A modality that does not answer gets a C-FIND that finds nothing, since some refuse C-ECHO. Only when that fails too is it silent.
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"
-local options = arguments.read {
+local options <close> = arguments.read {
   about = "Sends a C-ECHO to all modalities that the server knows.",
   { "--timeout SECONDS", "how long a modality may take to answer", default = 5 },
   { "--metrics FILE", "writes figures for Prometheus into this file", optional = true },
@@ -50,6 +50,8 @@ elseif away then
 end
 if options.metrics then -- written beside and renamed, so that no reader sees a half of it
   local file = assert(io.open(options.metrics .. ".new", "w"))
-  assert(file:write(table.concat(metrics)) and file:close() and os.rename(options.metrics .. ".new", options.metrics))
+  assert(file:write(table.concat(metrics)))
+  assert(file:close())
+  assert(os.rename(options.metrics .. ".new", options.metrics))
 end
 os.exit(silent > 0 and (options.nagios and 2 or 1) or 0)

@@ -7,7 +7,7 @@
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"
 
-local options = arguments.read {
+local options <close> = arguments.read {
   about = "Writes studies into ZIP files, one for each study.",
   { "--folder PATH", "where the files go", default = "." },
   { "--from NAME", "the modality that has the studies; without it, those that the server holds", optional = true, playground = "pacs" },

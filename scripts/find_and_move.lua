@@ -6,7 +6,7 @@
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"
 
-local options = arguments.read {
+local options <close> = arguments.read {
   about = "Finds studies at one modality, and moves them to another one.",
   { "--from NAME", "the modality that has the studies", playground = "pacs" },
   { "--to NAME", "the modality that receives them", playground = "archive" },
@@ -21,7 +21,11 @@ for tag, value in pairs(options.query) do
 end
 
 local found <close> = assert(source:find { Level = "Study", Query = query })
-if not arguments.announce(options, "move %d studies from %s to %s", #found.answers, options.from, options.to) then
+local doubt = found.broad and "the filters do not narrow the search" or found.odd
+  or found.unproven and "no answer shows that the modality looked at " .. table.concat(found.unproven, ", ")
+if doubt then
+  arguments.refuse(doubt .. ": nothing is moved")
+elseif not arguments.announce(options, "move %d studies from %s to %s", #found.answers, options.from, options.to) then
   return
 end
 local outcomes, err = source:move_resources("Study", found.answers, { to = options.to, max = options.max })

@@ -9,7 +9,7 @@ local tables = require "modalua.table"
 
 local COLUMNS = { "StudyDate", "PatientID", "PatientName", "ModalitiesInStudy", "AccessionNumber", "StudyDescription", "StudyInstanceUID" }
 
-local options = arguments.read {
+local options <close> = arguments.read {
   about = "Finds studies at a modality, and writes them as CSV.",
   { "--from NAME", "the modality that is asked", playground = "pacs" },
   { "--output FILE", "the file; without it, the CSV is printed", optional = true },
@@ -18,6 +18,7 @@ local options = arguments.read {
 if options.dry_run then
   return arguments.announce(options, "search %s, and write %s", options.from, options.output or "to standard output")
 end
+local file = options.output and assert(io.open(options.output, "a")) or io.stdout -- before the search, which may take long
 local query = {}
 for _, column in ipairs(COLUMNS) do
   query[column] = ""
@@ -33,6 +34,7 @@ for study in iterator do
 end
 table.sort(studies, function(a, b) return (a.StudyDate or "") < (b.StudyDate or "") end)
 
-local file = options.output and assert(io.open(options.output, "w")) or io.stdout
-assert(file:write(tables.csv(COLUMNS, studies, { line_end = "\n", safe = true })) and file:flush())
+file = options.output and assert(io.open(options.output, "w")) or file
+assert(file:write(tables.csv(COLUMNS, studies, { line_end = "\n", safe = true })))
+assert(file:flush())
 io.stderr:write(("%d studies\n"):format(#studies), walk.warning and "warning: " .. walk.warning .. "\n" or "")

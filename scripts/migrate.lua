@@ -12,13 +12,14 @@ local modalua = require "modalua"
 local arguments = require "modalua.arguments"
 local transfer = modalua.transfer
 
-local options = arguments.read {
+local options <close> = arguments.read {
   about = "Moves all that a query finds from one modality to another one, in any number.",
   { "--ledger LEDGER", "where it keeps what was done", playground = os.tmpname },
   { "--from NAME", "the modality that has the studies", optional = true, playground = "pacs" },
   { "--to NAME", "the modality that receives them", optional = true, playground = "archive" },
   { "--hours HOURS", "when to send, such as 19:00-06:00", optional = true },
   { "--concurrency N", "sends at once (1 in a new ledger)", optional = true },
+  { "--all", "everything, without a filter" },
   { "--yes", "more than 1 000 studies are right" },
   { "Tag=Value…", "which studies", optional = true, playground = "PatientName=SMITH*" },
 }
@@ -34,12 +35,12 @@ arguments.announce(options, "%s, and keep what is done in %s", options.from and 
   or "go on", options.ledger)
 
 local settings = { ledger = options.ledger, from = modality(options.from), to = modality(options.to), hours = options.hours,
-  concurrency = concurrency, query = next(options.query) and options.query, yes = options.yes, dry_run = options.dry_run,
+  concurrency = concurrency, query = next(options.query) and options.query, all = options.all, yes = options.yes, dry_run = options.dry_run,
   progress = true }
 local function run()
   local summary, err = transfer.run(settings)
+  summary = summary or err.summary or error(err, 0)
   io.stderr:write(err and tostring(err) .. "\n" or "")
-  summary = summary or err.summary or os.exit(1)
   return summary, summary.items, summary.items.failed + summary.items.unknown
 end
 

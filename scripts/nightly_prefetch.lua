@@ -9,7 +9,7 @@ local modalua = require "modalua"
 local arguments = require "modalua.arguments"
 local transfer = modalua.transfer
 
-local options = arguments.read {
+local options <close> = arguments.read {
   about = "Brings all earlier studies of the patients on a worklist to where they will be read.",
   { "--worklist NAME", "the modality that has the worklist", playground = "pacs" },
   { "--from NAME", "the modality that has the studies", playground = "pacs" },

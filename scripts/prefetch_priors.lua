@@ -8,7 +8,7 @@ local modalua = require "modalua"
 local arguments = require "modalua.arguments"
 local transfer = modalua.transfer
 
-local options = arguments.read {
+local options <close> = arguments.read {
   about = "Moves the last studies of each patient on a worklist to where they will be read.",
   { "--worklist NAME", "the modality that has the worklist", playground = "pacs" },
   { "--from NAME", "the modality that has the priors", playground = "pacs" },
@@ -26,6 +26,7 @@ local priors, failed = {}, 0
 for _, entry in ipairs(assert(orthanc:modality(options.worklist):find_worklist(query))) do
   local found, err = source:find_each("PatientID", { entry.PatientID or "" }, { Query = { StudyDate = "", StudyTime = "" } })
   failed = failed + (found and 0 or 1)
+  assert(found or err.code ~= "unknown_modality", err)
   io.stderr:write(found and "" or ("the patient '%s': %s\n"):format(entry.PatientID or "", tostring(err)))
   local studies, left = found and found[entry.PatientID] or {}, options.priors
   table.sort(studies, function(a, b) return (a.StudyDate or "") .. (a.StudyTime or "") > (b.StudyDate or "") .. (b.StudyTime or "") end)
@@ -40,15 +41,12 @@ if priors[1] then
   local name = os.tmpname()
   local ledger = name .. ".ledger"
   local summary, err = transfer.run { ledger = ledger, from = source, to = target, items = priors, dry_run = options.dry_run, yes = true }
+  summary = summary or err.summary or os.remove(name) and error(err, 0)
   io.stderr:write(err and tostring(err) .. "\n" or "")
-  summary = summary or err.summary
-  failed = failed + (summary and summary.state == "finished" and 0 or 1)
-  if summary then
-    for item in transfer.items(ledger) do
-      print(item.state, item.patient_id, item.date, item.key, item.message or "")
-    end
-    failed = failed + summary.items.failed + summary.items.unknown
+  for item in transfer.items(ledger) do
+    print(item.state, item.patient_id, item.date, item.key, item.message or "")
   end
+  failed = failed + (summary.state == "finished" and 0 or 1) + summary.items.failed + summary.items.unknown
   os.remove(ledger)
   os.remove(name)
 end

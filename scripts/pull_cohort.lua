@@ -10,7 +10,7 @@ local modalua = require "modalua"
 local arguments = require "modalua.arguments"
 local transfer = modalua.transfer
 
-local options = arguments.read {
+local options <close> = arguments.read {
   about = "Moves the studies that a CSV file names, and writes the outcome of each of its lines.",
   { "--from NAME", "the modality that has the studies", playground = "pacs" },
   { "--to NAME", "the modality that receives them", playground = "archive" },

@@ -19,7 +19,7 @@
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"
 
-local options = arguments.read {
+local options <close> = arguments.read {
   about = "Sends each study that becomes stable on the server to other places, by rules.",
   { "--rules FILE", "a Lua file that returns the rules" },
   { "--place FILE", "keeps how far the script is" },
@@ -28,14 +28,24 @@ local options = arguments.read {
 local orthanc = modalua.connect()
 local KEYS = { to = "string", peer = "string", filters = "table", commit = "number" }
 local chunk, why = loadfile(options.rules, "t", {})
-local rules, failures = (chunk or arguments.refuse(why))(), 0
+local is_read, rules = pcall(chunk or arguments.refuse(why))
+local failures = is_read and 0 or arguments.refuse(tostring(rules))
 for i, rule in ipairs(type(rules) == "table" and rules[1] and rules or arguments.refuse "the file must return a list of rules") do
-  for key, value in pairs(rule) do
-    if type(value) ~= KEYS[key] or rule.to and rule.peer then
+  for key, value in pairs(type(rule) == "table" and rule or arguments.refuse(("rule %d is no table"):format(i))) do
+    if type(value) ~= KEYS[key] or rule.to and rule.peer or key == "commit" and value <= 0 then
       arguments.refuse(("rule %d: '%s' is not expected here, or its value is wrong"):format(i, key))
     end
   end
   local _ = rule.to or rule.peer or arguments.refuse(("rule %d has neither `to` nor `peer`"):format(i))
+  local query = { StudyInstanceUID = "2.25.0" } -- no study has this UID: a wrong filter is told now, and not at the first study
+  for tag, value in pairs(rule.filters or {}) do
+    query[tag] = value
+  end
+  local is_name, why_not = pcall(rule.peer and orthanc.peer or orthanc.modality, orthanc, rule.peer or rule.to)
+  local is_query, found, err = pcall(orthanc.find, orthanc, { Level = "Study", Query = query })
+  if not is_name or not is_query or not found and (err.kind == "refused" or err.code == "unknown_tag") then
+    arguments.refuse(("rule %d: %s"):format(i, (is_name and (is_query and err.message or found) or why_not):gsub("^[^\n]-:%d+: ", "")))
+  end
 end
 
 -- Whether it may help to ask again: the server, the way to the destination, or the destination has failed, and not this study.
@@ -88,7 +98,9 @@ end
 -- Written beside and renamed, so that a crash leaves the old number or the new one.
 local function write_place(number)
   local file = assert(io.open(options.place .. ".new", "w"))
-  assert(file:write(number, "\n") and file:close() and os.rename(options.place .. ".new", options.place))
+  assert(file:write(number, "\n"))
+  assert(file:close())
+  assert(os.rename(options.place .. ".new", options.place))
 end
 
 local file = io.open(options.place)

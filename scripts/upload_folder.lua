@@ -7,7 +7,7 @@
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"
 
-local options = arguments.read {
+local options <close> = arguments.read {
   about = "Stores all DICOM files below a folder in the server.",
   { "--folder PATH", "where the files are" },
   { "--journal FILE", "keeps which files are stored", default = "upload.journal" },
@@ -36,7 +36,8 @@ local journal = assert(io.open(options.journal, "a"))
 modalua.task.map(files, function(path)
   local answer, err = orthanc:upload(path)
   if answer then
-    assert(journal:write(path, "\n") and journal:flush())
+    assert(journal:write(path, "\n"))
+    assert(journal:flush())
   else
     failed = failed + 1
     io.stderr:write(("%s: %s\n"):format(path, err.message))

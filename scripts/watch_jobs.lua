@@ -8,7 +8,7 @@
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"
 
-local options = arguments.read {
+local options <close> = arguments.read {
   about = "Watches the jobs of the server, and calls for help when one fails.",
   { "--every SECONDS", "how often it looks", default = 5 },
   { "--page COMMAND", "gets each failure on its standard input", optional = true },
@@ -26,7 +26,9 @@ local function tell(text)
   if options.page then
     local pipe = assert(io.popen(options.page, "w"))
     pipe:write(text, "\n")
-    pipe:close()
+    if not pipe:close() then
+      io.stderr:write "the command of --page has failed\n"
+    end
   end
 end
 

@@ -14,7 +14,7 @@ local arguments = require "modalua.arguments"
 local tables = require "modalua.table"
 local task = require "modalua.task"
 
-local options = arguments.read {
+local options <close> = arguments.read {
   about = "Sends a C-ECHO to modalities again and again, and says when one of them stops answering, and when it answers again.",
   { "--every SECONDS", "from the start of one round to the start of the next", default = 60.0 },
   { "--timeout SECONDS", "how long a modality may take to answer", default = 5 },
@@ -30,7 +30,10 @@ end
 local orthanc = modalua.connect()
 local settings, names = assert(orthanc:modalities { expand = true }), {}
 for name in (options.only or ""):gmatch "[^,%s]+" do
-  names[#names + 1] = name
+  names[#names + 1] = settings[name] and name or arguments.refuse(("--only: the server knows no modality '%s'"):format(name))
+end
+if options.only and not names[1] then
+  arguments.refuse "--only: no name is given"
 end
 for name in pairs(names[1] and {} or settings) do
   names[#names + 1] = name
@@ -126,7 +129,8 @@ local function write_metrics(path)
     end
   end
   local file = assert(io.open(path .. ".new", "w"))
-  assert(file:write(table.concat(lines, "\n"), "\n") and file:close())
+  assert(file:write(table.concat(lines, "\n"), "\n"))
+  assert(file:close())
   assert(os.rename(path .. ".new", path))
 end
 

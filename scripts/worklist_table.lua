@@ -12,7 +12,7 @@ local OF_PATIENT = { "PatientID", "PatientName", "AccessionNumber" }
 local COLUMNS = { { name = OF_STEP[1], title = "date" }, { name = OF_STEP[2], title = "time" }, OF_STEP[3],
   { name = OF_STEP[4], title = "station" }, OF_PATIENT[1], OF_PATIENT[2], OF_PATIENT[3], { name = OF_STEP[5], title = "procedure" } }
 
-local options = arguments.read {
+local options <close> = arguments.read {
   about = "Prints a worklist as a table.",
   { "--worklist NAME", "the modality that has the worklist", playground = "pacs" },
   { "--date DATE", "of the scheduled procedures", default = "today", tag = "ScheduledProcedureStepStartDate" },

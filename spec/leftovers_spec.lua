@@ -72,7 +72,7 @@ local ENDS <const> = {
   ["ends by an error of the script"] = { {}, 1, 'error "x"' },
   ["ends by os.exit"] = { {}, 3, "os.exit(3)" },
   ["needs too much memory"] = { { "--memory-limit", "20M" }, 1, 'local t = {} while true do t[#t + 1] = ("x"):rep(10000) .. #t end' },
-  ["is out of time"] = { { "--time-limit", "5" }, 1, "while true do end" },
+  ["is out of time"] = { { "--time-limit", "8" }, 1, "while true do end" },
   ["gets SIGINT"] = { {}, 130, 'io.popen("kill -INT $PPID"):close() task.sleep(1000)' },
   ["gets SIGTERM"] = { {}, 143, 'io.popen("kill -TERM $PPID"):close() task.sleep(1000)' },
   ["gets SIGHUP"] = { {}, 129, 'io.popen("kill -HUP $PPID"):close() task.sleep(1000)' },
@@ -88,6 +88,7 @@ end
 for _, version in ipairs(versions) do
   describe("With the Orthanc " .. version.name .. ", on the server", function()
     local server, client, peer, held
+    local cancels = 0 -- jobs that were cancelled
 
     local function start_peer()
       if peer then
@@ -186,6 +187,8 @@ for _, version in ipairs(versions) do
         local result = command.run(table.unpack(table.move(words, 1, #words, #options + 1, { table.unpack(options) })))
         assert.are.equal(status, result.status, result.err)
         contains(result.out, "moving")
+        cancels = cancels + 1
+        happens(function() return server:count_logged "Canceling job: " == cancels end) -- it may need longer than the command waits
         peer:let()
         no_query_is_left()
         happens(function() return not ends_of_jobs()["Running 0"] end)

@@ -55,15 +55,25 @@ for _, version in ipairs(versions) do
     end)
 
     it("removes resources that contradict a filter, and says how many", function()
-      local made = assert(client:post("/tools/create-dicom", { Tags = { PatientID = "UNDATED", StudyDescription = "no date" } }))
+      local made = assert(client:post("/tools/create-dicom", { Tags = { PatientID = "UNDATED", StudyDate = "",
+        StudyDescription = "no date" } }))
       local query = { StudyDate = "-20190101" } -- Orthanc takes a study without a date for an early one
       local found = assert(client:find { Level = "Study", Query = query, Expand = true })
       for _, study in ipairs(found) do
         assert.is_true(study.MainDicomTags.StudyDate < "20190102" and study.MainDicomTags.StudyDate ~= "")
       end
-      assert.are.same({ StudyDate = 2 }, found.ignored) -- one of the samples has no date either
+      assert.are.same({ StudyDate = 3 }, found.ignored) -- two of the samples have no date either
       contains(found.warning, "contradict the filter StudyDate")
-      assert.is_nil(assert(client:find { Level = "Study", Query = { PatientID = "UNDATED" }, Expand = true }).ignored)
+      local identifiers = assert(client:find { Level = "Study", Query = query })
+      for i, study in ipairs(found) do
+        assert.are.equal(study.ID, identifiers[i])
+      end
+      assert.are.same({ #found, { StudyDate = 3 } }, { #identifiers, identifiers.ignored })
+      for expand in pairs { [true] = true, [false] = true } do
+        assert.is_nil(assert(client:find { Level = "Study", Query = { PatientID = "UNDATED" }, Expand = expand }).ignored)
+        found = assert(client:find { Level = "Study", Query = { PatientID = "UNDATED", StudyDate = "-20190101" }, Expand = expand })
+        assert.are.same({ 0, { StudyDate = 1 } }, { #found, found.ignored }) -- although no other one shows a date
+      end
       assert(client:delete("/patients/" .. made.ParentPatient))
     end)
 

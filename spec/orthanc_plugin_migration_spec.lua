@@ -204,7 +204,7 @@ for _, version in ipairs(versions.few) do
     end)
 
     it("filter what is received, and look at the archive regularly", function()
-      local server <close> = start("filter", { Filters = { "ReceivedInstance" } }, { FilterDefault = "accept" })
+      local server <close> = start("filter", { Filters = { "ReceivedInstance" } }, { FilterDefault = "accept", FilterTimeLimit = 60 })
       happens(function() return server:is("filter", "running") end)
       send(server, "TEST", "CT")
       send(server, "GOOD!", "CT")

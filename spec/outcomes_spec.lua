@@ -60,7 +60,7 @@ for _, version in ipairs(versions) do
       happens(function() return silent:count "C-FIND" == 1 end)
       cancelled:cancel()
       fails({ kind = "cancelled" }, cancelled:join())
-      fails({ kind = "timeout", still_running = true, op = "find" }, find(0.5))
+      fails({ kind = "timeout", still_running = true, op = "find" }, find(2)) -- in which the request leaves
       happens(function() return silent:count "C-FIND" == 2 end)
       silent:let(2)
       local lines = version.number < 11300 and 1 or 2 -- in the log for each request
@@ -131,7 +131,7 @@ for _, version in ipairs(versions) do
     it("of a wait that ended before the job is told by the next wait", function()
       local held = client:modality "held"
       local query <close> = assert(held:find { Level = "Study", Query = { PatientID = "FP*" } })
-      local err = fails({ kind = "timeout", still_running = true }, held:move(query, { TargetAet = "ANY", wait_timeout = 0.5 }))
+      local err = fails({ kind = "timeout", still_running = true }, held:move(query, { TargetAet = "ANY", wait_timeout = 3 }))
       peer:let(3)
       assert.is_table(assert(client:job(err.job):wait()))
       fails({ kind = "unknown", code = "unproven" }, others():job(err.job):wait()) -- only this client knows that Permissive was not given
@@ -449,7 +449,7 @@ describe("An outcome", function()
     fails({ kind = "cancelled" }, finding:join())
     removed(1)
     server:close()
-    for _, wait_timeout in ipairs { false, 0.2 } do
+    for _, wait_timeout in ipairs { false, 2 } do -- in which the request leaves
       start({ path = FIND, to = faultd.route("/hold", { name = "find", body = MADE }) })
       finding = task.spawn(find, { wait_timeout = wait_timeout or nil })
       happens(function() return count(FIND) == 1 end)

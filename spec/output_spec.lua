@@ -114,9 +114,10 @@ describe("The output of verbs", function()
   end)
 
   describe("on a terminal that is too small for it", function()
-    local function on_terminal(pager, arguments, steps)
-      return terminal.run({ columns = 100, rows = 20, arguments = arguments,
-        environment = ("LC_CTYPE=C.UTF-8 MODALUA_URL=%s PAGER=%s"):format(servers.LOCAL.url, command.quote(pager)) }, steps or {})
+    -- `program`: what takes the place of the command.
+    local function on_terminal(pager, arguments, steps, program)
+      return terminal.run({ columns = 100, rows = 20, arguments = arguments, environment = ("LC_CTYPE=C.UTF-8 MODALUA_URL=%s PAGER=%s M=%s")
+        :format(servers.LOCAL.url, command.quote(pager), command.quote(program or command.path)) }, steps or {})
     end
 
     it("goes through the pager", function()
@@ -141,11 +142,47 @@ describe("The output of verbs", function()
       assert.are.equal(1, select(2, shown:gsub("\nover\n", "")))
     end)
 
+    it("is printed without the pager as far as it came, when Ctrl-C ends it", function()
+      local ledger, path = sample_ledger.open { items = 1100 }
+      ledger:close()
+      local wrapper = command.file(([[#!/bin/sh
+        export ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0"
+        DISTURB=hold DISTURB_PLACE=$(($(wc -c <%s) / 4 * 3)) LD_PRELOAD=%s exec %s "$@"]]):format(path,
+        command.quote((assert(os.getenv "MODALUA_DISTURB"))), command.quote(command.path)))
+      shell("chmod +x " .. wrapper)
+      local shown, status = on_terminal("sed 's/^/| /'", "transfer items " .. path, { { wait = "held\n" }, { send = "\3" } }, wrapper)
+      sample_ledger.remove(path)
+      os.remove(wrapper)
+      assert.are.equal(130, status)
+      assert.are.equal(500, select(2, shown:gsub("\n[^|\n]* todo ", "\n")))
+    end)
+
     it("leaves Ctrl-C to the pager", function()
       local shown, status, err = on_terminal([[trap 'echo caught' INT; echo paging; read word </dev/tty; echo "$word"]], "find pacs",
         { { wait = "paging\n" }, { send = "\3" }, { wait = "caught\n" }, { send = "over\r" }, { wait = "23 studies\n" } })
       assert.are.equal(0, status, err .. shown)
     end)
+  end)
+
+  it("has errors that a terminal gets broken at words, never inside a path; elsewhere they are one line", function()
+    local path = "/tmp/no such folder/with a name/that is long/list.csv"
+    local arguments = "transfer run new.ledger --from pacs --to archive --items " .. command.quote(path)
+    local shown, status = terminal.run({ columns = 40, arguments = arguments, environment = "MODALUA_URL=" .. servers.LOCAL.url }, {})
+    assert.are.equal(2, status)
+    assert.are.equal(("modalua: transfer:\n'%s':\nNo such file or directory\n"):format(path), (shown:gsub("`.*", "")))
+    contains(shown, "\n`modalua transfer run --help` explains\nthe arguments\n")
+    shown = terminal.run({ columns = 40, arguments = "-u http://127.0.0.1:1 echo" }, {})
+    for line in shown:gmatch "[^\n]+" do
+      assert.is_true(#line <= 40, line)
+    end
+    contains(shown, "\nhttp://127.0.0.1:1: ")
+    local plain = command.run("-u", "http://127.0.0.1:1", "echo")
+    assert.are.equal(1, select(2, plain.err:gsub("\n", "")))
+    assert.are.equal(plain.err, (shown:gsub("\n", " "):gsub(" $", "\n")))
+    local script = command.file 'error("some words that say at length what is wrong with the script")'
+    shown = terminal.run({ columns = 40, arguments = script }, {})
+    os.remove(script)
+    contains(shown, " some words\nthat say at length what is wrong with\nthe script\nstack traceback:\n")
   end)
 
   it("is in the columns of --columns, in their order", function()
@@ -196,7 +233,48 @@ describe("The output of verbs", function()
   it("is only a number with --count", function()
     assert.are.equal("23\n", out("find", "pacs", "--count"))
     assert.are.equal("0\n", out("find", "pacs", "PatientID=NONE", "--count", "--json"))
-    contains(run("find", "pacs", "--count", "--limit", "3").err, "--count and --limit contradict each other")
+    assert.are.equal("count\n23\n", out("find", "pacs", "--count", "--csv"))
+    assert.are.equal("count\r\n23\r\n", out("find", "pacs", "--count", "--csv", "--crlf"))
+    assert.are.equal("23\n", out("find", "pacs", "--count", "--csv", "--no-header"))
+    assert.are.equal("23\n", out("find", "pacs", "--count", "--jsonl"))
+  end)
+
+  it("is refused where an option would change nothing", function()
+    for words, message in pairs {
+      ["find pacs --count --limit 3"] = "--count and --limit contradict each other",
+      ["find pacs --count --sort PatientID"] = "--count and --sort contradict each other",
+      ["find pacs --count --columns PatientID"] = "--count and --columns contradict each other",
+      ["find pacs --json --csv"] = "'--csv' can not be used together with option '--json'",
+      ["commit archive PatientID=1 --wait 5 --no-wait"] = "--wait and --no-wait contradict each other",
+    } do
+      local result = shell('"$M" ' .. words)
+      assert.are.same({ 2, "" }, { result.status, result.out }, words)
+      contains(result.err, message)
+    end
+    for _, verb in ipairs { "find pacs", "echo", "jobs", "queries", "modalities", "check", "configure pacs", "worklist pacs", "job a",
+      "transfer items x" } do
+      for words, message in pairs { ["--crlf"] = "--crlf is for CSV: it needs --csv", ["--safe-csv --json"] = "--safe-csv is for CSV",
+        ["--no-header --json"] = "--no-header is for CSV and tables", ["--no-header --jsonl"] = "--no-header is for CSV and tables" } do
+        local result = shell(('"$M" %s %s'):format(verb, words))
+        assert.are.same({ 2, "" }, { result.status, result.out }, verb .. words)
+        contains(result.err, message)
+      end
+    end
+  end)
+
+  it("is there for programs also where people get a line on standard error alone", function()
+    local made = assert(client:post("/tools/create-dicom", { Tags = { PatientID = "X", SOPClassUID = "1.2.840.10008.5.1.4.1.1.7" } }))
+    local row = assert(json.decode(out("store", "archive", "PatientID=X", "--dry-run", "--json")))[1]
+    assert.are.same({ to = "archive", resources = 1 }, row)
+    local job = assert(client:modality "archive":store(made.ID, { Synchronous = false })).ID
+    assert(client:job(job):wait())
+    assert(client:put("/modalities/gone", { "GONE", "127.0.0.1", 1 }))
+    local failed = assert(client:modality "gone":store(made.ID, { Synchronous = false })).ID
+    assert.is_nil(client:job(failed):wait())
+    assert.are.equal(failed, assert(json.decode(out("job", failed, "resubmit", "--json"))).ID)
+    assert.is_nil(client:job(failed):wait())
+    assert(client:delete "/modalities/gone")
+    assert(client:delete(made.Path))
   end)
 
   it("begins when the server has forgotten the query, so a reader that leaves leaves none", function()

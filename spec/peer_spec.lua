@@ -253,7 +253,7 @@ for _, version in ipairs(versions) do
     it("never has its secrets shown in an error", function()
       set { HttpHeaders = { Token = "t0ken" } } -- the server writes these headers into the record of its job
       far:signal "STOP" -- so that the job keeps running
-      local err = select(2, peer:store(study, { wait_timeout = 1 }))
+      local err = select(2, peer:store(study, { wait_timeout = 3 })) -- in which the job is submitted
       far:signal "CONT"
       assert.are.same({ "timeout", true }, { err.kind, err.still_running })
       assert(client:put("/peers/cred", { Url = "http://us:s3cret@127.0.0.1:1/", HttpHeaders = { Token = "t0ken" } }))
@@ -442,7 +442,7 @@ describe("A peer, or a transfer to it,", function()
     assert(eventually(function() return count("/peers/far/store") == 3 and count("/modalities/far/store") == 2 end))
     tasks[5]:cancel() -- this leaves two
     assert(eventually(function() return count("/jobs/" .. ID .. "/cancel") == 1 end))
-    fails({ kind = "timeout", code = "not_started" }, peer:store(NOBODY, { wait_timeout = 0.2 }))
+    fails({ kind = "timeout", code = "not_started" }, peer:store(NOBODY, { wait_timeout = 1 }))
     assert.are.equal(3, count("/peers/far/store"))
     for _, t in ipairs(tasks) do
       t:cancel()
@@ -454,10 +454,13 @@ describe("A peer, or a transfer to it,", function()
 
   it("is asked for its system with the server's own time limit, unless a timeout is given", function()
     local body = [[{"Name":"FAR","Version":"1.12.7"}]]
-    server = faultd.start { { path = "/peers/far/system", to = faultd.route("/delay", { s = 0.4, body = body }) } }
-    local far = modalua.connect(server.url, { timeout = 0.1 }):peer "far"
-    assert.are.equal("FAR", assert(far:system()).Name)
-    fails({ kind = "timeout", op = "system", still_running = true }, far:system { wait_timeout = 0.1 })
+    server = faultd.start { { path = "/peers/far/system", to = faultd.route("/hold", { name = "system", body = body }) } }
+    local control, far = modalua.connect(server.url), modalua.connect(server.url, { timeout = 1 }):peer "far"
+    fails({ kind = "timeout", op = "system", still_running = true }, far:system { wait_timeout = 1 })
+    local asking = task.spawn(far.system, far)
+    task.sleep(1.5) -- longer than the timeout
+    assert(control:get("/release", { name = "system" }))
+    assert.are.equal("FAR", assert(asking:join()).Name)
   end)
 
   it("is sent only once, on a new connection, even if it fails", function()

@@ -69,7 +69,7 @@ local function find(client, level, filter)
 end
 
 local function dicom(program, caller, called, port, host)
-  return command.shell(("%s -to 5 -ta 5 -aet %s -aec %s %s %d"):format(program, caller, called, host or "127.0.0.1", port)).status
+  return command.shell(("%s -to 60 -ta 60 -aet %s -aec %s %s %d"):format(program, caller, called, host or "127.0.0.1", port)).status
 end
 
 local first_instances -- the instances at pacs, with the first version
@@ -108,7 +108,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(ground[name].aet, assert(server:system()).DicomAet)
         for _, peer in ipairs(assert(server:modalities())) do
           assert.are_not.equal(name, peer)
-          assert(server:post("/modalities/" .. peer .. "/echo", { Timeout = 5 }))
+          assert(server:post("/modalities/" .. peer .. "/echo", { Timeout = 60 }))
         end
         assert.are.equal(2, #server:modalities())
       end
@@ -259,6 +259,11 @@ describe("modalua playground", function()
     end)
   end)
 
+  it("takes options behind its name, too", function()
+    local result = command.shell([["$M" playground -lm=modalua -e 'print(m.connect():get("/statistics").CountStudies)']])
+    assert.are.same({ "0\n", "", 0 }, { result.out, result.err, result.status })
+  end)
+
   describe("is a verb", function()
     it("that wins over a file with its name", function()
       local result = command.shell([[d=$(mktemp -d); cd "$d"; echo 'print "file"' >playground
@@ -271,9 +276,13 @@ describe("modalua playground", function()
     end)
 
     it("that rejects options that it cannot use", function()
-      for _, words in ipairs { { "-u", "http://localhost", "playground" }, { "playground", "-x" } } do
+      for why, words in pairs { ["cannot be used with playground"] = { "-u", "http://localhost", "playground" },
+        ["which has its own servers"] = { "playground", "-uhttp://x" },
+        ["cannot use the option '-x'"] = { "playground", "-x" }, ["cannot use the option '-e'"] = { "playground", "-e" },
+        ["a verb runs no script"] = { "playground", "--sandbox", "find" } } do
         local result = command.run(table.unpack(words))
         assert.are.same({ "", 2 }, { result.out, result.status })
+        assert.is_truthy(result.err:find(why, 1, true), result.err)
       end
     end)
   end)

@@ -11,6 +11,7 @@ local json = require "modalua.json"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local printing = require "modalua.printing"
+local sample_ledger = require "spec.support.sample_ledger"
 local samples = require "modalua.samples"
 local terminal = require "spec.support.terminal"
 local versions = require "spec.support.versions"
@@ -196,6 +197,12 @@ describe("A session", function()
     shows("the local variable x exists in this line only; without 'local' it stays", "local x = 5")
     shows("5", "local x = 5 return x")
     contains(fails "a != b", "~=")
+    shows("nil\nthere is no True; there is true", "True")
+    shows("nil\nthere is no history; there is the command .history", "history")
+    contains(fails "pacs:echo\npacs:find()", "pacs:echo()")
+    rawset(_G, "f", native.found { client = modalua.connect "http://x", id = "0-0", modality = "x", level = "Study", answers = {},
+      notes = {} })
+    contains(fails "for x in f do end", "hint: the answers are a list: for _, answer in ipairs(found) do")
     contains(fails "x += 1", "x = x + 1")
     contains(fails "orthanc.modality 'x'", "colon")
     contains(fails "\\d", "begin with a dot")
@@ -210,7 +217,9 @@ describe("A session", function()
     local _, text = line ".help"
     contains(text, ".mode")
     assert.are.equal("quit", (line ".quit"))
-    assert.are.equal("quit", (line "exit"))
+    for _, input in ipairs { "exit", "quit", "exit()", "quit ( ) ;" } do
+      assert.are.equal("quit", (line(input)))
+    end
     assert.are.equal("history", (line ".history"))
     assert.are.equal("quit", (line ".exit"))
     contains(select(2, line ".help exit"), ".quit")
@@ -242,6 +251,57 @@ describe("A session", function()
     shows('{ { PatientName = "山田^太郎", Size = 1.5 }, { PatientName = "A", Size = 2 } }', rows)
     line ".mode table"
     shows("{ 1, { a = 2 } }", "{1, {a = 2}}")
+  end)
+
+  it("shows the warning of a search in each mode, but not in a file", function()
+    rawset(_G, "f", native.found { client = modalua.connect "http://x", id = "?", modality = "x", level = "Study",
+      answers = { { PatientID = "1" } }, notes = { odd = "one answer is odd" } })
+    local warning = rawget(_G, "f").warning
+    for _, mode in ipairs { "csv", "lines", "json", "lua", "table" } do
+      line(".mode " .. mode)
+      contains(select(2, line "f"), "\n" .. warning)
+      evaluate.line "f"
+      local own, shown, before = own_globals(), {}, print
+      own.print = function(part) shown[#shown + 1] = part end
+      local told = evaluate.show { raw = true }
+      own.print = before
+      assert.are.equal(mode ~= "table" and warning or nil, told)
+      assert.are.equal(mode == "table", table.concat(shown):find(warning, 1, true) ~= nil)
+    end
+  end)
+
+  it("names a variable only for the value that it has", function()
+    line "x = { RemoteAet = 'PACS', Query = {}, verified = false }"
+    shows("PACS sent nothing; not verified (pp(_) shows the details)", "x")
+    shows("1\tPACS sent nothing; not verified (.mode lua shows the details)", "1, x")
+    for _, input in ipairs { { text = "x" }, { text = "return x", name = "x.lua" } } do -- of .watch, and of .load
+      shows("PACS sent nothing; not verified (.mode lua shows the details)", input)
+    end
+    line "pp = print"
+    shows("PACS sent nothing; not verified (.mode lua shows the details)", "x")
+    line "pp = nil"
+    evaluate.begin()
+  end)
+
+  it("says what a function is, and how an iterator is used", function()
+    shows("an iterator over changes: for change in _ do pp(change) end", "orthanc:changes()")
+    shows("1\tan iterator over changes", "1, orthanc:changes()")
+    local finding = "orthanc:modality 'x':find_all { Level = 'Study', Query = { PatientID = '1' } }"
+    shows("an iterator over answers: for answer in _ do pp(answer) end\na walk: 0 C-FINDs so far", finding)
+    contains(fails("f, x = " .. finding .. " x = x.fidns"), "a walk has no 'fidns'; did you mean 'finds'?")
+    local ledger, path = sample_ledger.open { items = 1 }
+    ledger:close()
+    shows("an iterator over items: for item in _ do pp(item) end", ("modalua.transfer.items %q"):format(path))
+    shows("", "for item in _ do x = item.state end")
+    sample_ledger.remove(path)
+    shows("function client:find(data)", "orthanc.find")
+    contains(select(2, line "modalua"), "  is_error = function modalua.is_error(v),\n")
+    contains(select(2, line "require 'modalua.time_zone'.open()"), "the time zone ")
+    shows('{ ["end"] = 1, ending = 2 }', "{ ['end'] = 1, ending = 2 }")
+  end)
+
+  it("puts values that do not fit into a line below one another", function()
+    shows(('"%s"\n"%s"'):format(("a"):rep(30), ("b"):rep(30)), "('a'):rep(30), ('b'):rep(30)", 60)
   end)
 
   it("asks a server once for the names of its modalities, when it does not answer", function()
@@ -374,7 +434,8 @@ describe("Printing", function()
 
   it("says in a line what an operation has done, and shows what was not done", function()
     local function shown(value, colour)
-      return (printing.value(value, "table", { width = 200, colour = colour }):gsub(" %(pp%(_%) shows the whole result%)$", " …"))
+      return (printing.values({ value, n = 1 }, "table", { width = 200, colour = colour, names = { "_" } })
+        :gsub(" %(pp%(_%) shows the details%)$", " …"))
     end
     local query = { { ["0008,0052"] = "STUDY" }, { ["0008,0052"] = "STUDY" } }
     assert.are.equal("PACS sent 2 studies; verified: all of it has arrived …",
@@ -394,9 +455,13 @@ describe("Printing", function()
     local lost = { resource = { StudyInstanceUID = "1.4" }, error = native.fail("x", "unknown", nil, "lost") }
     assert.are.equal("1 of 3 studies sent, 1 unknown; 1 verified …", shown { good, lost, bad }:match "[^\n]*$")
     assert.are.equal("0 of 1 study sent; 0 verified …", shown { bad }:match "[^\n]*$")
-    contains(shown { ID = "7-a", Path = "/jobs/7-a" }, "job 7-a has begun; orthanc:job(_):wait()")
+    local job = { ID = "7-a", Path = "/jobs/7-a" }
+    contains(shown(job), "job 7-a has begun; orthanc:job(_):wait() waits for it")
+    contains(printing.values({ 1, job, n = 2 }, "table", { names = { "_" } }), 'job 7-a has begun; orthanc:job "7-a":wait() waits for it')
+    assert.are.equal("job 7-a has begun", printing.value(job, "table"))
     contains(shown { from = "a", to = "b", state = "finished", found = 3, complete = true, level = "Study", settings = {},
       items = { done = 2, failed = 1, todo = 0 } }, "a → b is finished: 3 studies found, all there are; 2 done, 1")
+    assert.are.equal("PACS sent nothing; not verified", printing.value({ RemoteAet = "PACS", Query = {}, verified = false }, "table"))
     assert.are.equal('{ Query = {}, RemoteAet = "B" }', printing.value({ RemoteAet = "B", Query = {} }, "lua"))
   end)
 
@@ -685,13 +750,13 @@ describe("The prompt on a terminal", function()
   end)
 
   it("rejects input that is not UTF-8", function()
-    session({}, { { "x = 'caf\xe9'\r", "not UTF-8, and was not run" }, { "x\r", "nil\n" } })
+    session({}, { { "x = 'caf\xe9'\r", "not UTF-8, or has a NUL, and was not run" }, { "x\r", "nil\n" } })
   end)
 
   it("shows what is printed at once, also where it updates the line of a run as a whole", function()
     local raw <const> = os.tmpname()
     session({ environment = "TERMINAL_RAW=" .. raw }, {
-      { "s = require 'modalua.task'.sleep s(1.2) io.write 'fir' io.write 'st\\n'\r", "first" },
+      { "s = require 'modalua.task'.sleep s(1.2) io.write 'fir' io.write 'st\\n'\r", "\nfirst" },
       { "for i = 1, 40 do s(0.05) end print('la' .. 'st')\r", "last" },
     })
     local file <close> = assert(io.open(raw))
@@ -758,8 +823,11 @@ describe("The prompt on a terminal", function()
 
     it("without secrets", function()
       session({ environment = state() }, { { "x = { password = 'hunter2' }\r" }, { "x = 'https://u:hunter2@host/'\r" },
-        { "x = { Token = 'hunter2' }\r" }, { " x = 'hunter2'\r" }, { "x = 'fine'\r" } })
-      assert.are.equal("x = 'fine'\n700\n600\n", file())
+        { "x = { Token = 'hunter2' }\r" }, { " x = 'hunter2'\r" }, { "x = 'fine'\r" }, { "pw = 'hunter2'\r" },
+        { "db_pass = 'hunter2'\r" }, { "headers = 'Bearer hunter2'\r" }, { "api_key = 'hunter2'\r" },
+        { ".shell true -u me:hunter2\r" }, { ".shell true --user=me:hunter2\r" },
+        { ".shell true -uhttp://host/ x-u y:z upward passed\r" } })
+      assert.are.equal("x = 'fine'\n.shell true -uhttp://host/ x-u y:z upward passed\n700\n600\n", file())
     end)
 
     it("where it can write it, or else says once that it cannot", function()
@@ -842,6 +910,7 @@ for _, version in ipairs(versions) do
         { 'pacs:move_resources("Study", found, { TargetAet = "NOWHERE" })\r', "_err.outcomes has the outcome of each resource" },
         { "_err.outcomes\r", "\n0 of 2 studies sent; 0 verified" },
         { "orthanc:jobs { expand = true }\r", "\nID ", " DicomMove", " jobs\n" },
+        { "orthanc:use_utf8()\r", "a function that sets the server's encoding back to Utf8: _()" }, { "_()\r", "true\n" },
       })
     end)
 

@@ -248,6 +248,11 @@ for _, version in ipairs(versions.few) do
           { "return { {} }", "rule 1 has neither `to` nor `peer`" }, { "return {", "unexpected symbol near <eof>" },
           { 'return { { to = "archive", filter = {} } }', "rule 1: 'filter' is not expected here" },
           { 'return { { to = "archive", Modality = "CT" } }', "rule 1: 'Modality' is not expected here" },
+          { "return { 5 }", "rule 1 is no table" }, { "return nothing.x", "attempt to index a nil value" },
+          { 'return { { to = "archive", commit = 0 } }', "rule 1: 'commit' is not expected here, or its value is wrong" },
+          { 'return { { to = "arch/ive" } }', "rule 1: modality: 'arch/ive' is not a valid name" },
+          { 'return { { to = "archive", filters = { PatientNam = "X" } } }', "rule 1: " },
+          { 'return { { to = "archive", filters = { Modality = "CT" } } }', "use ModalitiesInStudy" },
           { 'return { { to = "archive" } }', "does not hold a number", "x" } } do
           served.write_file(place, case[3] or "0")
           local result = route(case[1], "--once")
@@ -299,20 +304,20 @@ for _, version in ipairs(versions.few) do
 
       it("blames no modality when the server refuses to answer, such as behind a proxy", function()
         local proxy <close> = faultd.start {
-          { path = "/modalities", to = faultd.route("/status", { code = 200, body = "{}" }) },
+          { path = "/modalities", to = faultd.route("/status", { code = 200, body = '{"pacs":{"AET":"PACS"}}' }) },
           { path = "/*", to = faultd.route("/status", { code = 502 }) },
         }
         url = proxy.url
         local result = run("watch_modalities.lua", "--rounds", "1", "--only", "pacs")
         url = nil
         assert.matches("^[%d: -]+ the Orthanc server is silent: [^\n]*502[^\n]*\n$", result.err)
-        assert.matches("\npacs +not asked ", result.out)
+        assert.matches("\npacs +PACS +not asked ", result.out)
         assert.are.equal(1, result.status)
       end)
 
       it("blames no modality when the server is away for a moment, and answers again", function()
         local restarted <close> = faultd.start {
-          { path = "/modalities", to = faultd.route("/status", { code = 200, body = "{}" }) },
+          { path = "/modalities", to = faultd.route("/status", { code = 200, body = '{"pacs":{"AET":"PACS"}}' }) },
           { path = "/modalities/*", to = faultd.route "/drop" },
           { path = "/system", to = faultd.route("/status", { code = 200, body = '{"Version":"1.12.7"}' }) },
         }
@@ -321,7 +326,7 @@ for _, version in ipairs(versions.few) do
         local result = run("watch_modalities.lua", "--rounds", "1", "--metrics", file, "--only", "pacs")
         url = nil
         assert.matches("^[%d: -]+ the Orthanc server is silent: [^\n]*\n$", result.err)
-        assert.matches("\npacs +not asked ", result.out)
+        assert.matches("\npacs +PACS +not asked ", result.out)
         local figures = served.read_file(file)
         contains(figures, "\nmodalua_server_up 0\n")
         assert.is_nil(figures:find("modalua_modality_up{", 1, true))

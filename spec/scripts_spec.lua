@@ -17,7 +17,7 @@ local RECIPES = { "echo_all", "find_studies", "pull_cohort", "nightly_prefetch",
   "worklist_table", "compare_archives", "anonymise_and_send", "upload_folder", "export_zip", "watch_jobs" }
 local OTHERS = { "first_steps", "find_and_move", "migrate", "watch_modalities" }
 local LEAST_LINES, MOST_LINES = 15, 40
-local LONGER = { echo_all = 44, prefetch_priors = 47, route_stable_studies = 99 }
+local LONGER = { echo_all = 46, prefetch_priors = 47, route_stable_studies = 111, find_studies = 41 }
 
 local function lines_of(text)
   local lines = {}
@@ -149,12 +149,88 @@ describe("With the servers of a user,", function()
       assert.are.same({ "", 2 }, { result.out, result.status })
       assert.matches("^" .. name .. ": " .. option:gsub("%-", "%%-") .. " %u+ is needed: ", result.err)
     end
-    for words, message in pairs { ["PatientID="] = "'PatientID=' is not Tag=Value", [""] = "no filter is given, such as PatientID=4711",
-      ["StudyDate=31.1.2024"] = "StudyDate = '31.1.2024' is no", ["--max 0 PatientID=1"] = "'0' is not a whole number above 0" } do
+    for words, message in pairs { ["PatientID="] = "'PatientID=' has no value", [""] = "no filter is given, such as PatientID=4711",
+      ["StudyDate=31.1.2024"] = "StudyDate = '31.1.2024': write 2024-01-31",
+      ["--max 0 PatientID=1"] = "'0' is not a whole number above 0" } do
       local result = play:shell('"$M" scripts/find_and_move.lua --from pacs --to archive ' .. words)
       assert.are.same({ "", 2 }, { result.out, result.status })
       contains(result.err, "find_and_move: ")
       contains(result.err, message)
+    end
+  end)
+
+  it("say in one line which argument is wrong, and end with status 2", function()
+    for _, case in ipairs {
+      { "migrate --ledger @/l --from pacs --to archive --hours nonsense PatientID=1", "--hours: there is no day 'nonsense'" },
+      { "migrate --ledger @/l --from pacs --to archive --concurrency 0 PatientID=1", "--concurrency must be a whole number" },
+      { "migrate --ledger @/l --from pacs --to archive", "'query' or 'items' is needed" },
+      { "migrate --ledger @/l --from pacs --to archive Modality=CT", "Tag=Value…: Modality is not a Study-level attribute" },
+      { "migrate --ledger @/l --from pacs --to pacs PatientID=1", "--from: 'from' and 'to' are the same" },
+      { "migrate --ledger @/l --from pacs --to nosuch PatientID=1", "--to: the server knows no modality 'nosuch'" },
+      { "migrate --ledger @/none/l --from pacs --to archive PatientID=1", "--ledger: the ledger '@/none/l' cannot be opened" },
+      { "migrate --ledger @ --from pacs --to archive PatientID=1", "--ledger: '@' is a folder" },
+      { "nightly_prefetch --worklist nosuch --from pacs --to archive --ledger @/l", "--worklist: 'nosuch': the server knows no modality" },
+      { "nightly_prefetch --worklist ris --from pacs --to archive --ledger @/l --date 2026-01-02 --hours 7",
+        "--hours: '7' is not understood" },
+      { "nightly_prefetch --worklist ris --from pacs --to archive --ledger @/none/l --date 2026-01-02",
+        "--ledger: the ledger '@/none/l-2" },
+      { "nightly_prefetch --worklist ris --from pacs --to archive --date 2024-02-30", "there is no day 2024-02-30" },
+      { "pull_cohort --from pacs --to archive --list @/none.csv --result @/r", "--list: @/none.csv: No such file or directory" },
+      { "pull_cohort --from pacs --to archive --list @ --result @/r", "--list: @: Is a directory" },
+      { "pull_cohort --from pacs --to archive --list scripts/cohort.csv --column AccessionNumber --result @/none/r",
+        "--result: the ledger '@/none/r.ledger' cannot be opened" },
+      { "pull_cohort --from '' --to archive --list scripts/cohort.csv --result @/r", "--from: the value is empty" },
+      { "prefetch_priors --worklist ris --from nosuch --to archive --date 2026-01-02", "--from: 'nosuch': " },
+      { "prefetch_priors --worklist ris --from pacs --to archive --priors 0", "--priors: '0' is not a whole number above 0" },
+      { "find_and_move --from pacs --to nosuch PatientID=MOD-0002", "--to: the server knows no modality 'nosuch' to send to" },
+      { "find_and_move --from pa/cs --to archive PatientID=1", "--from: 'pa/cs' is not a valid name" },
+      { "find_and_move --from pacs --to archive 'PatientID=?*' 'PatientName=*'", "'PatientID=?* PatientName=*' would match everything" },
+      { "find_and_move --from pacs --to archive PatientID=", "'PatientID=' has no value and would match everything" },
+      { "find_and_move --from pacs --to archive PatientID", "'PatientID' is not Tag=Value" },
+      { "find_and_move --from pacs --to archive PatientNam=X", "PatientNam is no DICOM keyword" },
+      { "find_studies --from pacs --output @/none/x PatientID=1", "--output: @/none/x: No such file or directory" },
+      { "compare_archives --from pacs --to nosuch PatientID=1", "--to: 'nosuch': the server knows no modality" },
+      { "anonymise_and_send --from pacs --to nosuch PatientID=1", "--to: 'nosuch': the server knows no modality" },
+      { "export_zip --folder @/none --from pacs AccessionNumber=A100801", "--folder: '@/none/2.25." },
+      { "export_zip NoTag=1", "Unknown DICOM tag" },
+      { "upload_folder --folder scripts --journal @/none/x", "--journal: @/none/x: No such file or directory" },
+      { "worklist_table --worklist ris --modality c,t", "--modality: ScheduledProcedureStepSequence[1].Modality = 'c,t'" },
+      { "echo_all --metrics @/none/x", "--metrics: @/none/x.new: No such file or directory" },
+      { "watch_modalities --only pacs,nosuch --rounds 1", "--only: the server knows no modality 'nosuch'" },
+      { "watch_modalities --rounds 1 --metrics @/none/x", "--metrics: @/none/x.new: No such file or directory" },
+      { "watch_modalities --rounds 0", "--rounds: a whole number above 0 is expected" },
+      { "watch_jobs --every fast", "--every: 'fast' is not a whole number above 0" },
+      { "route_stable_studies --rules @/none --place @/p", "cannot open @/none" },
+      { "route_stable_studies --rules scripts/cohort.csv --place @/p", "syntax error" },
+    } do
+      local line, message = case[1]:gsub("@", directory), case[2]:gsub("@", directory)
+      local result = play:shell('"$M" scripts/' .. line:gsub(" ", ".lua ", 1))
+      local own, advice = result.err:match "([^\n]*)\n(`modalua scripts/[%w_]+%.lua %-%-help` explains the arguments)\n$"
+      assert.are.same({ 2, true }, { result.status, advice ~= nil }, line .. "\n" .. result.err)
+      assert.are.equal(line:match "^[%w_]+" .. ": ", own:match "^[%w_]+: ")
+      contains(own, message)
+      assert.is_nil(result.err:find("traceback", 1, true), result.err)
+    end
+    assert.are.equal(0, count "archive")
+  end)
+
+  it("say in one line what failed, and show a traceback for a fault of the script", function()
+    local result = play:shell '"$M" scripts/find_studies.lua --from pacs --output /dev/full PatientID=MOD-0002'
+    assert.are.equal(1, result.status)
+    assert.matches("^find_studies: No space left on device %(scripts/find_studies%.lua:%d+%)\n$", result.err)
+    result = command.run("-u", "http://127.0.0.1:1", "scripts/find_and_move.lua", "--from", "pacs", "--to", "archive", "PatientID=1")
+    assert.are.equal(1, result.status)
+    assert.matches("^find_and_move: find /modalities/pacs/query: http://127%.0%.0%.1:1: no connection could be made [^\n]+\n$", result.err)
+    local path = directory .. "/fault.lua"
+    for code, message in pairs { ["print(nothing.x)"] = "attempt to index a nil value",
+      ["orthanc:modality(options.from):find { Levle = 1 }"] = "unknown key 'Levle'; did you mean 'Level'?" } do
+      served.write_file(path, 'local modalua, arguments = require "modalua", require "modalua.arguments"\n'
+        .. 'local options <close> = arguments.read { about = "x", { "--from NAME", "x" } }\nlocal orthanc = modalua.connect()\n' .. code)
+      result = play:shell('"$M" ' .. path .. " --from pacs")
+      assert.are.equal(1, result.status)
+      contains(result.err, "modalua: " .. path .. ":4: ")
+      contains(result.err, message)
+      contains(result.err, "\nstack traceback:\n")
     end
   end)
 
@@ -230,9 +306,11 @@ describe("With the servers of a user,", function()
   end)
 
   it("find_and_move fails when a study was not moved", function()
-    local result = run("find_and_move", "--from", "pacs", "--to", "nosuch", "PatientName=SMITH*")
+    assert(play.servers["local"]:put("/modalities/dead", { AET = "DEAD", Host = "127.0.0.1", Port = 1 }))
+    local result = run("find_and_move", "--from", "pacs", "--to", "dead", "PatientName=SMITH*")
+    assert(play.servers["local"]:delete "/modalities/dead")
     assert.are.equal(1, result.status)
-    contains(result.out .. result.err, "the server knows no modality 'nosuch' to send to")
+    assert.are.equal(3, select(2, result.out:gsub("FAILED\t", "")))
   end)
 
   describe("pull_cohort", function()
@@ -276,7 +354,7 @@ describe("With the servers of a user,", function()
 
     it("refuses a list without the column", function()
       local result, text = pull("one,two\n1,2\n", "--column", "AccessionNumber")
-      assert.are.same({ 1, nil }, { result.status, text })
+      assert.are.same({ 2, nil }, { result.status, text })
       contains(result.err, "there is no column 'AccessionNumber'; the columns are 'one', 'two'")
     end)
   end)
@@ -391,5 +469,7 @@ describe("With the servers of a user,", function()
     assert.are.equal(2, transfer.status(ledger).settings.concurrency)
     contains(served.read_file(ledger .. ".html"), "<html")
     assert.are.equal(4, #lines_of(served.read_file(ledger .. ".csv")))
+    local all = run("migrate", with_pair("--ledger", directory .. "/all.ledger", "--all", "--dry-run"))
+    contains(all.out, "23 studies found: 0 moved, ")
   end)
 end)

@@ -111,7 +111,7 @@ for _, version in ipairs(versions) do
       file:close()
       local result = run("upload", folder .. "/new.dcm", "/nosuch.dcm", folder .. "/new.dcm", "--jsonl")
       assert.are.equal(1, result.status)
-      contains(result.err, "modalua: /nosuch.dcm: ")
+      contains(result.err, "modalua: upload /instances: '/nosuch.dcm' cannot be read: No such file or directory")
       local states = {}
       for line in result.out:gmatch "[^\n]+" do
         states[#states + 1] = assert(json.decode(line)).state
@@ -291,7 +291,7 @@ for _, version in ipairs(versions) do
       end
       local own <close> = orthanc.start { binary = version.binary, modalities = modalities }
       local function destination(from, ...)
-        local result = command.run("-u", own.url, "check", "other", "--json", "--timeout", "1", "--from", from, ...)
+        local result = command.run("-u", own.url, "check", "other", "--json", "--timeout", "60", "--from", from, ...)
         local rows = assert(json.decode(result.out))
         local row = rows[#rows]
         assert.matches("^destination", row.check)
@@ -310,7 +310,7 @@ for _, version in ipairs(versions) do
       end
       local state, text, errors = destination("ok3", "--to", "othr")
       assert.are.equal("failed", state)
-      contains(text, "the server knows no modality 'othr'; did you mean 'other'? (for an AE title that only the source knows, ")
+      contains(text, "the server knows no modality 'othr'; did you mean 'other'? (--to-aet is for AE titles that it lacks)")
       assert.matches("^modalua: %d of %d+ checks FAILED\n$", errors)
     end)
 

@@ -240,7 +240,7 @@ describe("The command", function()
         end
         local path = case[3] and folder .. "/history" or folder .. "/other/history"
         local out = terminal.session({ environment = "MODALUA_HISTORY=" .. path }, { { "1 + 1\r", "2" }, { "2 + 2\r", "4" } })
-        assert.are.equal(1, select(2, out:gsub("modalua: the history cannot be written: ", "")), out)
+        assert.are.equal(1, select(2, out:gsub("modalua: the history cannot be written:", "")), out)
         if case[3] then
           assert.are.equal(case[3] .. "\n", shell("stat -c '%F %a' $D/history").out)
         end
@@ -270,7 +270,7 @@ describe("The command", function()
       for home, complaints in pairs(homes) do
         local environment = "TERM=xterm; unset MODALUA_HISTORY XDG_STATE_HOME XDG_CONFIG_HOME; " .. home .. "; export TERM"
         local out = terminal.session({ environment = environment }, { { "1 + 1\r", "2" }, { "2 + 2\r", "4" } })
-        assert.are.equal(complaints, select(2, out:gsub("modalua: the history cannot be written: ", "")), home .. ": " .. out)
+        assert.are.equal(complaints, select(2, out:gsub("modalua: the history cannot be written:", "")), home .. ": " .. out)
       end
     end)
   end)
@@ -367,15 +367,27 @@ describe("A client that is stopped for longer than its timeout", function()
     os.execute("exec rm -r " .. folder)
   end)
 
-  -- Starts the command with this code, waits until begun() is true, stops the command for longer than a timeout of one second, calls
-  -- meanwhile(), and continues the command. Calls `after` with the pipe from it and the time. Returns what it printed.
-  local function stop_and_continue(url, code, begun, meanwhile, after)
+  -- The progress function of an operation, which stops the command itself when `begun`, an expression, is true for the first time: so the
+  -- timeout cannot pass before.
+  local STOPS <const> = [[progress = function(p)
+    if not stopped and (%s) then
+      stopped = true
+      os.execute "exec kill -STOP $PPID"
+    end
+  end ]]
+
+  -- Starts the command with this code, waits until it has stopped itself, calls meanwhile(), and continues the command after so many
+  -- seconds, which are longer than its timeout. Calls `after` with the pipe from it and the time. Returns what it printed.
+  local function stop_and_continue(url, code, seconds, meanwhile, after)
     local pipe = assert(io.popen(("%s -u %s -e %s 2>&1 & echo $!; wait"):format(command.quote(command.path), url, command.quote(code))))
     local pid = pipe:read "l"
-    assert(expect.eventually(begun), "it never began")
-    assert(os.execute("exec kill -STOP " .. pid))
+    local function is_stopped()
+      local file <close> = io.open(("/proc/%s/stat"):format(pid))
+      return file and file:read("a"):match "^%d+ %(.*%) (%a)" == "T"
+    end
+    assert(expect.eventually(is_stopped), "it never began")
     meanwhile()
-    task.sleep(2.5)
+    task.sleep(seconds)
     local continued = task.now()
     assert(os.execute("exec kill -CONT " .. pid))
     if after then
@@ -391,9 +403,8 @@ describe("A client that is stopped for longer than its timeout", function()
     local path = faultd.route("/hold", { name = "x", body = ("x"):rep(1000), send = 10 })
     local out = stop_and_continue(server.url, ([[
       local client = require "modalua".connect { timeout = 1, retries = 0 }
-      print(client:download(%q, %q))]]):format(path, folder .. "/target"),
-      function() return read(folder .. "/target.part") == ("x"):rep(10) end,
-      function() assert(modalua.connect(server.url):get("/release", { name = "x" })) end)
+      print(client:download(%q, %q, { %s }))]]):format(path, folder .. "/target", STOPS:format "p.done == 10"),
+      2, function() assert(modalua.connect(server.url):get("/release", { name = "x" })) end)
     assert.are.equal("1000\n", out)
     assert.are.equal(("x"):rep(1000), read(folder .. "/target"))
     assert.is_nil(read(folder .. "/target.part"))
@@ -403,13 +414,12 @@ describe("A client that is stopped for longer than its timeout", function()
     local server <close> = faultd.start()
     local path = faultd.route("/hold", { name = "x", body = ("x"):rep(1000), send = 10 })
     local out = stop_and_continue(server.url, ([[
-      local client = require "modalua".connect { timeout = 2, retries = 0 }
+      local client = require "modalua".connect { timeout = 5, retries = 0 }
       local task = require "modalua.task"
       local ticks = task.spawn(function() while true do task.sleep(0.05) print(task.now()) end end)
-      print(client:download(%q, %q))
-      ticks:cancel()]]):format(path, folder .. "/target"),
-      function() return read(folder .. "/target.part") == ("x"):rep(10) end,
-      function() end,
+      print(client:download(%q, %q, { %s }))
+      ticks:cancel()]]):format(path, folder .. "/target", STOPS:format "p.done == 10"),
+      6, function() end,
       function(pipe, continued)
         repeat -- until it has looked at the transfer
           local line = pipe:read "l"
@@ -422,14 +432,16 @@ describe("A client that is stopped for longer than its timeout", function()
   it("finishes a move that it was in the middle of", function()
     local peer <close> = dicomd.start()
     local server <close> = orthanc.start { aet = "LOCAL", modalities = { held = peer:modality "HELD" } }
-    local out = stop_and_continue(server.url, [[
-      local client = require "modalua".connect { timeout = 1 }
+    local out = stop_and_continue(server.url, ([[
+      local client = require "modalua".connect { timeout = 2 }
       local held = client:modality "held"
-      local found = assert(held:find { Level = "Study", Query = { PatientID = "FP*" } })
-      local result, err = held:move(found, { TargetAet = "ANY" })
-      print(result and "moved" or err)]],
-      function() return peer:count "C-MOVE" == 1 end,
-      function() peer:let() end)
+      local found = assert(require "modalua".connect():modality "held":find { Level = "Study", Query = { PatientID = "FP*" } })
+      local result, err = held:move(found, { TargetAet = "ANY", %s })
+      print(result and "moved" or err)]]):format(STOPS:format "true"),
+      3, function()
+        assert(expect.eventually(function() return peer:count "C-MOVE" == 1 end))
+        peer:let()
+      end)
     assert.are.equal("moved\n", out)
   end)
 end)

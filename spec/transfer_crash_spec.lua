@@ -34,8 +34,8 @@ local function states(world)
 end
 
 -- Continues until the end, and checks that everything is there, once.
-local function finish(world, n, environment)
-  local status, out = transfers.start(world, "concurrency = 4, yes = true", environment):wait()
+local function finish(world, n, environment, more)
+  local status, out = transfers.start(world, "concurrency = 4, yes = true, " .. (more or ""), environment):wait()
   assert.are.same({ 0, "finished\n" }, { status, out })
   assert.are.same({ done = n }, states(world))
   assert.are.same({ n, n }, { world:arrived(), world:resources_sent() })
@@ -98,7 +98,8 @@ for i, version in ipairs(versions) do
 
     it("after a move, before its commit, sees that it has arrived", function()
       die_at "moved:kill:3"
-      assert.is_nil(states(world).done)
+      local known = states(world)
+      assert.is_true((known.sent or 0) + (known.done or 0) <= 2, "the ledger knows of the third one")
       finish(world, 12, HASTE)
     end)
 
@@ -215,9 +216,9 @@ for i, version in ipairs(versions) do
       local random = archive.random(SEED + i)
       world:reset()
       for k = 1, KILLS do
-        local run = transfers.start(world, "concurrency = 4, yes = true")
-        -- at least a tenth of its part of the studies is there, then a moment of chance
-        local goal = (k - 1) * STUDIES // (KILLS + 1) + random:below(STUDIES // (KILLS + 1))
+        -- Some of its part of the studies are there, then a moment of chance. Half of all are left at the end, for some seconds.
+        local goal = ((k - 1) * STUDIES // (KILLS + 1) + random:below(STUDIES // (KILLS + 1))) * 2 // 3
+        local run = transfers.start(world, "concurrency = 4, yes = true, rate = '40/s'")
         while world:arrived() < goal do
           assert.are_not.equal("Z", run:state() or "Z", "the run has ended by itself")
           task.sleep(0.05)
@@ -226,7 +227,7 @@ for i, version in ipairs(versions) do
         run:signal "KILL"
         assert.are.equal(KILLED, (run:wait()), "seed " .. SEED)
       end
-      finish(world, STUDIES)
+      finish(world, STUDIES, nil, "rate = 'none'")
     end)
   end)
 end

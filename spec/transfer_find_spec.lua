@@ -93,14 +93,15 @@ describe("The inventory of 20,000 studies in 365 days, of a source that gives at
   local studies = make(20000, 365, 60, 20)
   local FLOOR <const> = 20000 // 50
 
-  -- Finds all of them, and notes that it has not looked for studies without the attribute StudyDate: that would need too many C-FINDs.
+  -- Finds all of them, and says that it has not looked for studies without the attribute StudyDate, which is not proven then: that would
+  -- need too many C-FINDs.
   local function finds_dated(source, options)
-    local L, notes = finds_all(source, studies, options), {}
-    for _, row in ipairs(L:slices()) do
-      notes[#notes + 1] = row.kind == "undated" and row.note or nil
-    end
-    assert.are.equal(1, #notes)
-    assert.matches("no attribute StudyDate or StudyTime at all, rather than an empty one, were not looked for", notes[1], 1, true)
+    local L, result = find(source, options)
+    assert.are.same(uids_of(studies), keys_of(L))
+    assert.are.same({ complete = false, unproven = 1 }, result)
+    local rows = unproven(L)
+    assert.are.same({ 1, "undated" }, { #rows, rows[1].kind })
+    assert.matches("no attribute StudyDate or StudyTime at all, rather than an empty one, were not looked for", rows[1].note, 1, true)
     return L
   end
 
@@ -341,7 +342,7 @@ for _, version in ipairs(versions) do
     local all = instances()
 
     setup(function()
-      servers = orthanc.network({ "LOCAL", "PACS" }, { binary = version.binary, extra = { LimitFindResults = CAP,
+      servers = orthanc.network({ "LOCAL", "PACS" }, { binary = version.binary, verbose = true, extra = { LimitFindResults = CAP,
         DicomAlwaysAllowStore = true, DicomCheckModalityHost = false } })
       pacs = modalua.connect(servers.LOCAL.url):modality "pacs"
       at_pacs = modalua.connect(servers.PACS.url)
@@ -355,6 +356,18 @@ for _, version in ipairs(versions) do
     it("finds everything, proven, without being told the limit", function()
       local L = finds_all(pacs, all)
       assert.are.equal(1, L:items {}().expected)
+    end)
+
+    it("is followed by searches for UIDs in lists as long as it answers", function()
+      local uids, before = uids_of(all), servers.LOCAL:count_logged "/query\n"
+      local found, missing = pacs:find_each("StudyInstanceUID", uids, { limit = 1 })
+      assert.are.same({}, missing)
+      for _, uid in ipairs(uids) do
+        assert.are.equal(1, #found[uid])
+      end
+      -- 52 UIDs: the first refuses 50, 25 and 13, and answers 7; the second has no limit; the third gives 10 of each list
+      assert.are.equal(({ [11001] = 3 + 8 + 1, [11207] = 2, [11300] = 5 + 1 })[version.number],
+        servers.LOCAL:count_logged "/query\n" - before)
     end)
 
     it("finds everything of a range of dates", function()
@@ -373,6 +386,23 @@ for _, version in ipairs(versions) do
       finds_all(pacs, some, { query = { StudyDate = "-20221231" } })
       assert.are.same(uids_of(some), keys_of(find(nil, { client = at_pacs, query = { StudyDate = "-20221231" } })))
       assert.are.equal(#some, #keys_of(find(nil, { client = at_pacs, level = "Series", query = { StudyDate = "-20221231" } })))
+    end)
+
+    it("finds nothing without a time in a range of times that is open at its start", function()
+      local some = {}
+      for _, one in ipairs(all) do
+        some[#some + 1] = (one.StudyTime or "") ~= "" and one.StudyTime <= "040000" and one or nil
+      end
+      assert.is_true(#some > CAP)
+      finds_all(pacs, some, { query = { StudyTime = "-0400" } })
+      assert.are.same(uids_of(some), keys_of(find(nil, { client = at_pacs, query = { StudyTime = "-0400" } })))
+      assert.are.equal(#some, #keys_of(find(pacs, { level = "Series", query = { StudyTime = "-0400" } })))
+      for _, query in ipairs { { PatientID = "C*", StudyTime = "-0400" }, { PatientID = "B*", StudyDate = "-20240101" } } do
+        for _, level in ipairs { "Study", "Series" } do -- nothing of these has a time, or a date
+          assert.are.same({}, keys_of(find(pacs, { level = level, query = query })))
+          assert.are.same({}, keys_of(find(nil, { client = at_pacs, level = level, query = query })))
+        end
+      end
     end)
 
     it("finds the series", function()

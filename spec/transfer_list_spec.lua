@@ -358,6 +358,25 @@ describe("What a list names", function()
     assert.are.equal(7, #items)
   end)
 
+  it("may be more UIDs than a source answers at once: the lists become as short, and stay so", function()
+    local studies, rows = {}, {}
+    for i = 1, 200 do
+      rows[i] = "1.2.8." .. i
+      studies[i] = { StudyInstanceUID = rows[i], StudyDate = "20230101", PatientID = "P" }
+    end
+    -- a source that refuses: lists of 50, 25 and 13, then 8 of at most 7 for each 50; a source that cuts: 5 for each 50
+    for excess, finds in pairs { refuse = 3 + 4 * 8, cut = 4 * 5 } do
+      local pacs = simulated.new(studies, { cap = 10, excess = excess })
+      local _, items = find({ modality = pacs }, rows)
+      assert.are.same({ 200, finds }, { #items, pacs.finds })
+    end
+    for excess, finds in pairs { refuse = 6 + 200, cut = 200 } do -- one by one, but for what a list of a source that cuts has given
+      local pacs = simulated.new(studies, { cap = 1, excess = excess })
+      local _, items = find({ modality = pacs }, rows)
+      assert.are.same({ 200, finds }, { #items, pacs.finds })
+    end
+  end)
+
   it("stays open when the source does not answer, and is found later", function()
     local list = assert(listed.read({ { AccessionNumber = "A1" } }, { level = "Study" }))
     local L = ledgers.new(database, { listed = { lines = 1 }, lines = list.each })

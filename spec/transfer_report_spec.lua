@@ -26,7 +26,8 @@ local function page_of(options)
 end
 
 local TAGS <const> = {}
-for name in ("html head meta title style body h1 h2 p div table tr th td pre details summary figure svg rect line text"):gmatch "%w+" do
+for name in ("html head meta title style body h1 h2 p div table thead tr th td pre details summary figure svg rect line text"):gmatch
+  "%w+" do
   TAGS[name] = true
 end
 local VOID <const> = { meta = true }
@@ -139,6 +140,27 @@ describe("The page", function()
     local text = read_page(page_of { items = 10, proof = "none", note = "the same date and time", settings = {} })
     contains(text, "1 parts are not proven to be complete:")
     contains(text, "the same date and time")
+  end)
+
+  it("says how many parts with a note, or without a proof, it leaves out", function()
+    for _, proof in ipairs { "below", "none" } do
+      local page = with_ledger({ items = 1, proof = proof, settings = {} }, function(L)
+        for i = 1, 70 do
+          assert(L:add_items({}, { slice = { kind = "date", first = "1998", last = "1998", answers = i, finds = 1, proof = proof,
+            note = "note " .. i } }))
+        end
+        return assert(report.html(L))
+      end)
+      contains(read_page(page), ("… and %d more."):format(proof == "none" and 11 or 10))
+    end
+  end)
+
+  it("has a year for what has a date alone", function()
+    local text = read_page(page_of { items = 4, hostile = "19<b>", settings = {} })
+    contains(text, "(none)")
+    local years = page_of { items = 4, hostile = "20240101", settings = {} }
+    contains(years, '<tr><td class="s">2024</td>')
+    assert.is_nil(page_of { items = 4, hostile = "19<b>", settings = {} }:find('<td class="s">19&lt;b</td>', 1, true))
   end)
 
   it("explains the reason of failures, and lists the first 1,000 items", function()

@@ -345,8 +345,8 @@ for _, version in ipairs(versions) do
       it("does not take a misspelt name for an AE title, except with --to-aet", function()
         local result = run("move", "pacs", "--to", "archvie", "PatientID=JP-77002")
         assert.are.same({ 1, "" }, { result.status, result.out })
-        contains(result.err, "the server knows no modality 'archvie'; did you mean 'archive'? (for an AE title that only the source "
-          .. "knows, use --to-aet)\n")
+        contains(result.err, "the server knows no modality 'archvie'; did you mean 'archive'? (--to-aet is for AE titles that it "
+          .. "lacks)\n")
         result = run("move", "pacs", "--to-aet", "NOWHERE", "PatientID=JP-77001", "--json")
         assert.are.equal(1, result.status)
         contains(result.err, "0 of 2 studies moved from pacs to NOWHERE\n")
@@ -444,7 +444,7 @@ for _, version in ipairs(versions) do
       local function interrupted(words, shown)
         local log = os.tmpname()
         local result = ground.shell(([[
-          { until grep -qF %s %s; do sleep 0.02; done; printf '\003'; sleep 10 & echo $! >%s.pid; wait; } |
+          { until grep -qF %s %s; do sleep 0.02; done; printf '\003'; sleep 300 & echo $! >%s.pid; wait; } |
             { script -qefc %s %s; s=$?; kill $(cat %s.pid); rm %s.pid; exit $s; }]]):format(command.quote(shown), log, log,
           command.quote(words), log, log, log))
         local text = served.read_file(log)

@@ -19,6 +19,9 @@ local ROWS = {
   { "create" }, { "create sandbox" }, { "cancel move 1.10.1" }, { "cancel move 1.10.1, slowest" },
   { "cancel move 1.13.0" }, { "cancel move 1.13.0, slowest" }, { "cancel spin" }, { "cancel spin, slowest" },
   { "cancel hold" }, { "cancel hold, slowest" },
+  { "transfer, moves", 2000 }, { "transfer, ledger", 2000 }, { "transfer, finds", 2000 }, { "transfer, join", 100 },
+  { "transfer, list 1.10.1", 100 }, { "transfer, list 1.12.7", 100 }, { "transfer, list 1.13.0", 100 },
+  { "transfer, postgresql", 2000 }, { "transfer, claim", 1000000 }, { "transfer, status", 1000000 }, { "transfer, memory", 100000 },
 }
 
 local function figures(path)

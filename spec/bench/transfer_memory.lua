@@ -44,6 +44,7 @@ local FOUND <const> = { __close = function() end }
 local function modality(name, client, has)
   local self = { modality = name, client = client }
   function self.find(_, data)
+    modalua.task.sleep(0) -- as every request does, it lets others run
     local answers, uids = {}, data.Query.StudyInstanceUID or ""
     if uids ~= "" then
       for n in uids:gmatch "1%.2%.(%d+)" do

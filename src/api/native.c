@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/answer_check.h"
 #include "api/answer_identity.h"
@@ -22,6 +23,7 @@
 #include "api/remote.h"
 #include "api/whole_file.h"
 #include "base/shown.h"
+#include "base/terminal.h"
 #include "base/text_width.h"
 #include "base/text_wrap.h"
 #include "binding/error.h"
@@ -178,6 +180,16 @@ static int native_l_text_wrapped(lua_State *L)
     }
     luaL_pushresult(&b);
     return 1;
+}
+
+static int native_l_text_for_errors(lua_State *L)
+{
+    luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    if (!isatty(STDERR_FILENO))
+        return 1;
+    lua_pushinteger(L, (lua_Integer)terminal_width(STDERR_FILENO));
+    return native_l_text_wrapped(L);
 }
 
 static int native_l_text_shown(lua_State *L)
@@ -403,6 +415,9 @@ static const luaL_Reg functions[] = {
     { "text_fitting", native_l_text_fitting },
     /* text_wrapped(text, columns) -> text. Broken into rows at blanks (base/text_wrap.h). */
     { "text_wrapped", native_l_text_wrapped },
+    /* text_for_errors(text) -> text. The same for the terminal that is standard error; where that is none, the
+     * text as it is. */
+    { "text_for_errors", native_l_text_for_errors },
     /* text_shown(text [, style]) -> text. The text in a form that is harmless on a terminal; style =
      * "line", "lines" or "json" (base/shown.h). */
     { "text_shown", native_l_text_shown },

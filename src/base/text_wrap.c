@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/text_width.h"
 
 enum { HANGING = 2 }; /* columns by which the rest of an indented line is indented more */
@@ -37,17 +38,32 @@ static size_t indent_of(const char *line, const char *end, size_t width)
     return blanks > 0 ? blanks + HANGING : 0;
 }
 
+/* The closing quote of a path in quotes, '/mnt/old CDs/1', that begins at `at`; NULL: there is none.
+ * The apostrophe of "server's" opens nothing, as it stands behind a letter. */
+static const char *end_of_path(const char *text, const char *at, const char *end)
+{
+    const char *close = at;
+    if (*at != '\'' || (at > text && ascii_is_letter(at[-1])))
+        return NULL;
+    while ((close = memchr(close + 1, '\'', (size_t)(end - close - 1))))
+        if (close + 1 == end || !ascii_is_letter(close[1]))
+            return memchr(at, '/', (size_t)(close - at)) ? close : NULL;
+    return NULL;
+}
+
 /* Where the row ends that begins the text: at the last blank that leaves it within the width, else at the
- * first one; `end` when there is none behind its first word. */
+ * first one; `end` when there is none behind its first word. A path in quotes is not broken. */
 static const char *break_of(const char *text, const char *end, size_t width)
 {
     const char *most = text + text_width_fitting(text, (size_t)(end - text), width);
-    const char *word = text + count_blanks(text, end), *at;
-    for (at = most; at > word; at--)
-        if (at < end && *at == ' ')
-            return at;
-    at = word < end ? memchr(word, ' ', (size_t)(end - word)) : NULL;
-    return at ? at : end;
+    const char *word = text + count_blanks(text, end), *last = NULL, *close;
+    for (const char *at = word; at < end && !(last && at > most); at++) {
+        close = end_of_path(text, at, end);
+        at = close ? close : at;
+        if (*at == ' ' && at > word && (at <= most || !last))
+            last = at;
+    }
+    return last ? last : end;
 }
 
 bool text_wrap_next(text_wrap *w, const char **row, size_t *size, size_t *indent)

@@ -1,4 +1,5 @@
-/* base/text_wrap.h - breaks a text for people into rows, at blanks. Knows no Lua. Any thread. */
+/* base/text_wrap.h - breaks a text for people into rows, at blanks; never inside a path in quotes. Knows no
+ * Lua. Any thread. */
 #ifndef BASE_TEXT_WRAP_H
 #define BASE_TEXT_WRAP_H
 

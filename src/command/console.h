@@ -21,6 +21,10 @@ void console_bar(void *user, const char *text, size_t size); /* a line, or up to
  */
 void console_clear(void);
 
+/* Moves the cursor to the beginning of a row without text, on the terminal `to`: the script, or a program that it
+ * has started, may have printed a part of a line. */
+void console_begin_row(FILE *to);
+
 /* Removes the bar, but a terminal that knows synchronized updates shows that only at console_end_update,
  * together with what was written meanwhile, or before something is printed through the console. */
 void console_begin_update(void);
@@ -32,8 +36,11 @@ void console_show(FILE *to, const char *text, size_t size, shown_style style);
 /* The same for a text of several lines, with a line end behind it. On a terminal it is broken at blanks. */
 void console_show_wrapped(FILE *to, const char *text, size_t size);
 
-/* Prints "modalua: ", the message and a line end on standard error. The message is formatted as by
- * printf, and is harmless for a terminal. */
+/* Prints "modalua: ", the message and a line end on standard error, harmless for a terminal. On a terminal it
+ * is broken at blanks; elsewhere it stays one line, so that grep finds all of it. */
+void console_blame(const char *message, size_t size, shown_style style);
+
+/* The same for a message of one line that is formatted as by printf. */
 __attribute__((format(printf, 1, 2))) void console_complain(const char *format, ...);
 
 /* Prints to standard output, and remembers why that failed. */

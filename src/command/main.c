@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/terminal.h"
 #include "command/console.h"
 #include "command/options.h"
 #include "command/playground.h"
@@ -158,13 +157,10 @@ static int report_status(modalua_runtime *rt, int status)
     const char *error = modalua_last_error(rt);
     bool left = status == MODALUA_E_CANCELLED && signals_last() == SIGPIPE;
     console_clear();
-    if (status == MODALUA_E_SCRIPT) {
-        fputs("modalua: ", stderr);
-        console_show(stderr, error, strlen(error), SHOWN_LINES);
-        fputc('\n', stderr);
-    } else if (status < 0 && status != MODALUA_EXIT && !left) {
+    if (status == MODALUA_E_SCRIPT)
+        console_blame(error, strlen(error), SHOWN_LINES);
+    else if (status < 0 && status != MODALUA_EXIT && !left)
         console_complain("%s", error);
-    }
     return status;
 }
 
@@ -298,7 +294,7 @@ static int run_command(command_options *o, int argc, char **argv)
 {
     modalua_runtime *rt;
     int status;
-    if (o->version || (o->interactive && !terminal_is_interactive()))
+    if (o->version || (o->interactive && !(isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))))
         print_version();
     status = make_runtime(&rt, o, argc, argv);
     if (status != MODALUA_OK)
@@ -312,13 +308,13 @@ static int run_command(command_options *o, int argc, char **argv)
 /* ---- verbs, and the playground ---- */
 
 static const char playground_help[] =
-    "usage: modalua [options] playground [-i] [script [args] | verb [args]]\n"
+    "usage: modalua [options] playground [options] [script [args] | verb [args]]\n"
     "Starts three Orthanc servers in a temporary folder, and runs the script or the verb with "
     "them; "
     "without one, standard input,\n"
-    "interactively if that is a terminal. -i: a prompt afterwards. Removes the servers afterwards. "
-    "No other program can use "
-    "them.\n"
+    "interactively if that is a terminal. -e CODE runs code, -i opens a prompt afterwards "
+    "(`modalua --help` has all options).\n"
+    "Removes the servers afterwards. No other program can use them.\n"
     "  local    the server of modalua.connect(); AE title MODALUA\n"
     "  pacs     a modality that local knows, with sample studies; AE title PACS\n"
     "  archive  a modality that local knows, empty; AE title ARCHIVE\n"
@@ -364,49 +360,35 @@ static int take_verb(command_options *o, int argc, char **argv)
     return left;
 }
 
-/* The word is `playground`. A script or a verb may follow. */
-static int dispatch_playground(command_options *o, int argc, char **argv)
+/* Whether the command line says what the command cannot do; then standard error says why. */
+static bool is_refused(const command_options *o)
 {
-    const char *word = argv[++o->word];
-    if (word && strcmp(word, "-i") == 0) {
-        o->interactive = true;
-        word = argv[++o->word];
-    }
-    if (word && (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)) {
-        fputs(playground_help, stdout);
-        return EXIT_SUCCESS;
-    }
-    if (word && strcmp(word, "--") == 0)
-        o->word++;
-    else if (word && word[0] == '-' && word[1])
-        return usage_error(word);
-    argc = take_verb(o, argc, argv);
-    return argc < 0 ? EXIT_USAGE : run_in_playground(o, argc, argv);
+    const char *why = NULL;
+    if (o->verb && o->sandbox)
+        why = "--sandbox is for scripts: a verb runs no script";
+    else if (o->config.url && o->config.profile)
+        why = "give --url or --profile, not both: the credentials of a profile are for its own URL";
+    if (why)
+        console_complain("%s", why);
+    return why != NULL;
 }
 
 static int dispatch(command_options *o, int argc, char **argv)
 {
     const char *word = argv[o->word];
     bool in_playground = word && strcmp(word, "playground") == 0;
-    if (o->help) {
+    if (in_playground && !command_options_read(o, o->word + 1, argc, argv))
+        return usage_error(argv[o->word]);
+    if (o->help && in_playground)
+        fputs(playground_help, stdout);
+    else if (o->help)
         print_usage(stdout);
+    if (o->help)
         return EXIT_SUCCESS;
-    }
-    if (!in_playground)
-        argc = take_verb(o, argc, argv);
-    if (argc < 0)
+    argc = take_verb(o, argc, argv);
+    if (argc < 0 || is_refused(o))
         return EXIT_USAGE;
-    if (o->verb && o->sandbox) {
-        fputs("modalua: --sandbox is for scripts: a verb runs no script\n", stderr);
-        return EXIT_USAGE;
-    }
-    if (o->config.url && o->config.profile) {
-        fputs("modalua: give --url or --profile, not both: the credentials of a profile are for "
-              "its own URL\n",
-              stderr);
-        return EXIT_USAGE;
-    }
-    return in_playground ? dispatch_playground(o, argc, argv) : run_command(o, argc, argv);
+    return in_playground ? run_in_playground(o, argc, argv) : run_command(o, argc, argv);
 }
 
 /* Output that could not be written makes the command fail: a program may be waiting for it. When the

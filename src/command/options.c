@@ -266,11 +266,16 @@ static int apply(command_options *o, const command_option *row, const char *word
 
 bool command_options_parse(command_options *o, int argc, char **argv)
 {
-    int i;
     memset(o, 0, sizeof *o);
     modalua_config_init(&o->config);
     o->actions = calloc((size_t)argc + 1, sizeof *o->actions);
-    for (i = 1; o->actions && i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
+    return o->actions && command_options_read(o, 1, argc, argv);
+}
+
+bool command_options_read(command_options *o, int first, int argc, char **argv)
+{
+    int i;
+    for (i = first; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
         char *argument;
         const command_option *row;
         int taken;
@@ -286,7 +291,7 @@ bool command_options_parse(command_options *o, int argc, char **argv)
         i += taken;
     }
     o->word = i;
-    return o->actions != NULL;
+    return true;
 }
 
 int command_options_take(command_options *o, int first, int argc, char **argv, int *wrong)

@@ -48,6 +48,9 @@ extern const command_option command_option_rows[];
 /* Reads the words up to the first one that is no option, and sets o->word. False: the word at
  * o->word is wrong, or out of memory. Call command_options_free in both cases. */
 bool command_options_parse(command_options *o, int argc, char **argv);
+
+/* The same for further options, which begin at argv[first]. */
+bool command_options_read(command_options *o, int first, int argc, char **argv);
 void command_options_free(command_options *o);
 
 /* Reads the environment variables. Those of the server and its credentials only when neither an option

@@ -29,6 +29,7 @@ typedef int readline_command(int count, int key); /* the function of a key */
     X(int, rl_initialize, (void))                                                    \
     X(int, rl_add_defun, (const char *name, readline_command *, int key))            \
     X(void *, rl_get_keymap_by_name, (const char *name))                             \
+    X(void *, rl_get_keymap, (void))                                                 \
     X(readline_command *, rl_named_function, (const char *name))                     \
     X(int, rl_bind_keyseq_in_map, (const char *keys, readline_command *, void *map)) \
     X(int, rl_variable_bind, (const char *name, const char *value))                  \
@@ -71,6 +72,8 @@ typedef int readline_command(int count, int key); /* the function of a key */
     X(int, rl_attempted_completion_over)                                                  \
     X(void (*)(void), rl_redisplay_function)                                              \
     X(char *, rl_display_prompt)                                                          \
+    X(char *, rl_prompt)                                                                  \
+    X(int, rl_editing_mode)                                                               \
     X(unsigned long, rl_readline_state)                                                   \
     X(int, rl_mark)                                                                       \
     X(char **(*)(const char *word, int start, int end), rl_attempted_completion_function) \

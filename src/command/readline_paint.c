@@ -1,5 +1,6 @@
 #include "command/readline_paint.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,29 @@ static bool is_variable(const char *name, const char *value)
     return found && strcmp(found, value) == 0;
 }
 
+/* The text that readline puts before the prompt for show-mode-in-prompt; "" = none. */
+static const char *mode_text(void)
+{
+    const char *name = *rl->rl_editing_mode ? "emacs-mode-string"
+                       : rl->rl_get_keymap() == rl->rl_get_keymap_by_name("vi-insert")
+                           ? "vi-ins-mode-string"
+                           : "vi-cmd-mode-string";
+    const char *text = is_variable("show-mode-in-prompt", "on") ? rl->rl_variable_value(name) : "";
+    return text && *rl->rl_display_prompt == *rl->rl_prompt ? text : "";
+}
+
+/* Walks over the prompt. What stands between the bytes 1 and 2 in the text for the mode takes no room. */
+static readline_layout layout_of_prompt(readline_layout l)
+{
+    const char *prompt = *rl->rl_display_prompt;
+    for (const char *end, *text = mode_text(); *text; text = *end ? end + 1 : end) {
+        end = text + strcspn(text, "\001");
+        l = layout_behind(text, (size_t)(end - text), l);
+        end += strcspn(end, "\002");
+    }
+    return layout_behind(prompt, strlen(prompt), l);
+}
+
 /* Whether readline draws the line where the layout says, as far as can be seen. */
 static bool is_certain(readline_layout cursor, readline_layout end)
 {
@@ -96,8 +120,7 @@ static bool is_certain(readline_layout cursor, readline_layout end)
            end.row < terminal_height(STDOUT_FILENO) &&
            shown_harmless(line(), line_size(), SHOWN_LINES) == line_size() &&
            (*rl->rl_readline_version >= 0x802 || !memchr(line(), '\t', line_size())) &&
-           is_variable("horizontal-scroll-mode", "off") &&
-           is_variable("show-mode-in-prompt", "off") && !is_variable("output-meta", "off");
+           is_variable("horizontal-scroll-mode", "off") && !is_variable("output-meta", "off");
 }
 
 /* ---- colours ---- */
@@ -251,13 +274,12 @@ void readline_paint_pause(bool paused)
 
 static void paint(void)
 {
-    const char *prompt = *rl->rl_display_prompt;
     readline_layout l = { .width = terminal_width(STDOUT_FILENO) }, cursor, end;
     unsigned char *colours;
     pen p = { .style = -1 };
-    if (!prompt || l.width < LEAST_WIDTH || (*rl->rl_readline_state & STATE_DONE))
+    if (!*rl->rl_display_prompt || l.width < LEAST_WIDTH || (*rl->rl_readline_state & STATE_DONE))
         return;
-    l = layout_behind(prompt, strlen(prompt), l);
+    l = layout_of_prompt(l);
     cursor = cursor_layout(l);
     end = layout_behind(line(), line_size(), l);
     colours = is_certain(cursor, end) ? find_colours() : NULL;
@@ -280,12 +302,20 @@ static void paint(void)
     send(&p.text);
 }
 
+/* Whether more has been typed than was read, as when a text is pasted into a terminal that does not mark it. The
+ * line is drawn again at once, so its colours would only take time. */
+static bool more_is_typed(void)
+{
+    struct pollfd in = { STDIN_FILENO, POLLIN, 0 };
+    return poll(&in, 1, 0) > 0;
+}
+
 /* Takes the place of readline's own function. */
 static void redisplay(void)
 {
     readline_paint_remove_hint();
     rl->rl_redisplay();
-    if (!is_paused)
+    if (!is_paused && !more_is_typed())
         paint();
 }
 

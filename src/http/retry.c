@@ -10,7 +10,8 @@
 #define PAUSE_MAX       10.0
 #define RETRY_AFTER_MAX 60.0  /* that a server may ask for when the request has no timeout */
 #define TIMEOUT_MIN     0.001 /* 0 would mean no timeout */
-#define LATE            0.5   /* beyond its timeout: this process did not run meanwhile */
+#define TRY_LEAST       0.1 /* what a try needs at least: a shorter one hides the reason of the others */
+#define LATE            0.5 /* beyond its timeout: this process did not run meanwhile */
 
 /* Jitter, from half to one and a half of the pause: clients that failed at the same time do not all
  * retry at the same time. */
@@ -55,7 +56,7 @@ double retry_pause(retry *r, const http_transfer *t)
     if (t->request.side_effects || has_given(t) || r->tries >= all || !http_is_transient(t))
         return 0;
     pause = next_pause(r, t);
-    if (r->until > 0 ? now + pause >= r->until : pause > RETRY_AFTER_MAX)
+    if (r->until > 0 ? now + pause + TRY_LEAST > r->until : pause > RETRY_AFTER_MAX)
         return 0;
     http_log_retry(t, pause, all);
     r->pausing = true;

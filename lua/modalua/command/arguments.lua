@@ -4,6 +4,8 @@ local require = ...
 local dates = require "command.dates"
 local doc = require "modalua.doc"
 local letters = require "text.letters"
+local modalua = require "modalua"
+local native = require "core.native"
 local playground = require "playground.playground"
 
 local arguments = {}
@@ -17,21 +19,29 @@ local function name_of_script()
   return _G.arg[0]:match "([^/]*)%.lua$" or _G.arg[0]
 end
 
+-- Prints a line on standard error, behind the name of the script.
+local function say(message)
+  io.stderr:write(native.text_for_errors(("%s: %s"):format(name_of_script(), letters.shown(message))), "\n")
+end
+
 function arguments.refuse(message)
-  io.stderr:write(("%s: %s\n`modalua %s --help` explains the arguments\n"):format(name_of_script(), letters.shown(message), _G.arg[0]))
+  say(message)
+  io.stderr:write(native.text_for_errors(("`modalua %s --help` explains the arguments"):format(_G.arg[0])), "\n")
   os.exit(2)
 end
 
 -- ---- the rows ----
 
-local function to_whole(text)
-  local number = math.tointeger(tonumber(text))
-  return number and number > 0 and number or nil, ("'%s' is not a whole number above 0"):format(text)
-end
-
-local function to_number(text)
-  local number = tonumber(text)
-  return number and number > 0 and number < math.huge and number or nil, ("'%s' is not a number above 0"):format(text)
+-- What reads the number of an option. kind: "integer" or "float".
+local function reader_of(name, kind)
+  return function(text)
+    local number = tonumber(text)
+    if kind == "integer" then
+      number = math.tointeger(number)
+    end
+    return number and number > 0 and number < math.huge and number or nil,
+      ("%s: '%s' is not a %snumber above 0"):format(name, text, kind == "integer" and "whole " or "")
+  end
 end
 
 -- Returns what a row adds to the parser: "option", "flag" or "argument", and its properties. The default is filled in later, as it differs
@@ -50,7 +60,7 @@ local function argument_of(row)
   end
   local kind = math.type(row.default)
   return "option", { name = name, target = target, argname = value, description = help,
-    convert = kind == "integer" and to_whole or kind and to_number or nil }
+    convert = kind and reader_of(name, kind) or nil }
 end
 
 -- Returns the value of a filter as it is sent.
@@ -66,15 +76,21 @@ end
 
 -- Reads the words Tag=Value. Returns the query that they are.
 local function query_of(words)
-  local query = {}
+  local query, narrows = {}, false
   for _, word in ipairs(words) do
-    local tag, value = word:match "^([^=]+)=(.+)$"
-    if not tag then
+    local tag, value = word:match "^([^=]+)=(.*)$"
+    if value == "" then
+      arguments.refuse(("'%s' has no value and would match everything"):format(word))
+    elseif not tag then
       arguments.refuse(("'%s' is not Tag=Value"):format(word))
     elseif query[tag] then
       arguments.refuse(tag .. " is given twice")
     end
     query[tag] = to_filter(tag, value)
+    narrows = narrows or value:find "[^*?]" ~= nil
+  end
+  if words[1] and not narrows then
+    arguments.refuse(("'%s' would match everything"):format(table.concat(words, " ")))
   end
   return query
 end
@@ -97,7 +113,9 @@ local function complete(options, rows)
         arguments.refuse(("%s is needed: %s"):format(row[1], row[2]))
       end
     end
-    if row.tag and options[key] then
+    if options[key] == "" then -- such as a variable of the shell that is not set
+      arguments.refuse(("%s: the value is empty"):format(properties.name))
+    elseif row.tag and options[key] then
       options[key] = to_filter(row.tag, options[key])
     end
   end
@@ -110,6 +128,119 @@ local function needs_arguments(rows)
     end
   end
   return false
+end
+
+-- ---- failures of the script ----
+
+-- Whether the text has the word, not as a part of a longer one.
+local function has_word(text, word)
+  return text:find("%f[%w_]" .. word .. "%f[^%w_]") ~= nil
+end
+
+-- Where a value stands in the text, not as a part of a longer word or number; nil: nowhere.
+local function place_of(value, text)
+  local first, last = text:find(value, 1, true)
+  while first and (text:sub(first - 1, first - 1) .. text:sub(last + 1, last + 1)):find "%w" do
+    first, last = text:find(value, first + 1, true)
+  end
+  return first
+end
+
+-- The option of which the value stands first in the text; nil: there is none.
+local function option_by_value(options, rows, text)
+  local name, least, length
+  for _, row in ipairs(rows) do
+    local kind, properties = argument_of(row)
+    local value = kind == "option" and options[properties.target]
+    local place = type(value) == "string" and place_of(value, text)
+    if place and (not least or place < least or place == least and #value > length) then
+      name, least, length = properties.name, place, #value
+    end
+  end
+  return name
+end
+
+-- Whether the text speaks of the filters.
+local function has_filter(options, text)
+  for tag in pairs(options.query or {}) do
+    if has_word(text, (tag:gsub("%p", "%%%0"))) then
+      return true
+    end
+  end
+  return has_word(text, "query")
+end
+
+-- The option of which the name stands in the text, or the filters when it speaks of them; nil: there is none.
+local function option_by_name(options, rows, text)
+  for _, row in ipairs(rows) do
+    local kind, properties = argument_of(row)
+    if kind == "argument" and has_filter(options, text) or has_word(text, properties.target) then
+      return properties.name
+    end
+  end
+end
+
+-- Ends the run because of an option, of which the message may speak under the name that it has in Lua.
+local function refuse_option(rows, name, message)
+  local text = message:gsub("^option '([%l_]+)'", "%1")
+  for _, row in ipairs(rows) do
+    local kind, properties = argument_of(row)
+    local own = kind ~= "argument" and properties.name == name and text:match("^" .. properties.target .. "(:? .*)$")
+    text = own and name .. own or text
+  end
+  arguments.refuse((not name or text:sub(1, #name) == name) and text or ("%s: %s"):format(name, text))
+end
+
+local UNKNOWN <const> = { unknown_modality = "modalities", unknown_peer = "peers" }
+
+-- The message of an error object, with the name that the server does not know.
+local function message_of(err)
+  local name = UNKNOWN[err.code] and err.message:find(" of this name", 1, true) and (err.path or ""):match "^/%l+/([^/]+)"
+  return name and ("'%s': %s"):format(name, err.message) or err.message
+end
+
+-- Whether the arguments of the script are wrong, and not something that it met.
+local function is_of_arguments(options, rows, err)
+  local is_refused = err.kind == "refused" and err.code ~= "too_many"
+  return err.code == "usage" or err.code == "unknown_tag" or UNKNOWN[err.code] ~= nil
+    or is_refused and (err.code == nil or option_by_value(options, rows, err.message) ~= nil)
+end
+
+local function explain_object(options, rows, err)
+  if is_of_arguments(options, rows, err) then
+    local message = message_of(err)
+    local name = option_by_value(options, rows, message)
+    refuse_option(rows, name or err.code == "usage" and option_by_name(options, rows, message) or nil, message)
+  end
+  say(tostring(err))
+  os.exit(1)
+end
+
+-- A text that was thrown: "scripts/x.lua:12: run: hours: …" is a wrong use of a function, and "scripts/x.lua:12: y.csv: No such file or
+-- directory" a message of the system, which begins with a capital.
+local function explain_text(options, rows, text)
+  local place, message = text:match "^([^\n]-:%d+): ([^\n]*)$"
+  message = message or text
+  local usage = place and message:match "^[%l_]+: (.*)$"
+  local name = option_by_value(options, rows, message)
+  if usage and (name or option_by_name(options, rows, usage)) then
+    refuse_option(rows, name or option_by_name(options, rows, usage), usage)
+  elseif name and message:find ": %u[^:]*$" then
+    refuse_option(rows, name, message)
+  elseif message:find "^%u[^:]*$" or message:find ": %u[^:]*$" then
+    say(place and ("%s (%s)"):format(message, place) or message)
+    os.exit(1)
+  end
+end
+
+-- The script ends with an error that it has not caught: prints it in one line, and ends the run. A fault of the script itself passes on,
+-- and comes with a traceback.
+local function explain(options, rows, err)
+  if modalua.is_error(err) and err.kind ~= "cancelled" and err.kind ~= "limit" then
+    explain_object(options, rows, err)
+  elseif type(err) == "string" then
+    explain_text(options, rows, (err:gsub("\nstack traceback:.*$", ""))) -- stock Lua has put it behind the message
+  end
 end
 
 -- ---- the functions ----
@@ -128,19 +259,22 @@ function arguments.read(rows)
   end
   local options = parser:parse(_G.arg)
   complete(options, rows)
-  return options
+  return setmetatable(options, { __close = function(_, err)
+    explain(options, rows, err)
+  end })
 end
 
 function arguments.announce(given, text, ...)
-  local what = text:format(...)
-  io.stderr:write(("%s: %s %s\n"):format(name_of_script(), given.dry_run and "would" or "will", letters.shown(what)))
+  say((given.dry_run and "would " or "will ") .. text:format(...))
   return not given.dry_run
 end
 
 doc.describe(arguments.read, "arguments.read(rows) -> options",
   'Reads the arguments of a script (arg) by a list of rows { "--name VALUE", help }, and returns a table from each name to its value. '
     .. 'A row "--name" without a value is true or nil. The row "Tag=Value…" is filters, which options.query has; dates are as verbs take '
-    .. "them. --help and --dry-run (options.dry_run) come by themselves. Wrong arguments are explained, and end the run with status 2.",
+    .. "them. --help and --dry-run (options.dry_run) come by themselves. Wrong arguments are explained, and end the run with status 2. "
+    .. "A variable of the main chunk that holds the options with <close> does the same for what is found out later: a modality that the "
+    .. "server does not know, a file that cannot be read. Every other failure of an operation is one line, and status 1.",
   {
     options = {
       { "rows", "about", "string", "what the script does, for --help" },
@@ -151,7 +285,7 @@ doc.describe(arguments.read, "arguments.read(rows) -> options",
     },
     example = [=[
 arg = { [0] = "move.lua", "--max", "20", "StudyDate=-7d" }
-local options = require("modalua.arguments").read { about = "Moves studies to the archive.",
+local options <close> = require("modalua.arguments").read { about = "Moves studies to the archive.",
   { "--from NAME", "the modality that has them", playground = "pacs" }, { "--max N", "at most so many", default = 100 },
   { "Tag=Value…", "which studies" } }
 print(options.from, options.max, options.query.StudyDate, options.dry_run)]=],

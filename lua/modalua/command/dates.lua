@@ -128,11 +128,21 @@ local function days_of_period(text)
   return ("%s-%02d-01"):format(year, first), ("%s-%02d-%02d"):format(year, last, days)
 end
 
+-- The day that is meant by 2024-1-3 or 31.1.2024, as it can be typed; nil when it is not clear.
+local function meant_day(text)
+  local year, month, day = text:match "^(%d%d%d%d)[.-](%d%d?)[.-](%d%d?)$"
+  if not year then
+    day, month, year = text:match "^(%d%d?)%.(%d%d?)%.(%d%d%d%d)$"
+  end
+  local typed = year and ("%s-%02d-%02d"):format(year, tonumber(month), tonumber(day))
+  return typed and read_day(typed) and typed or nil
+end
+
 -- The first day of `from` and the last one of `to`, each as it can be typed; "" for an open end, nil when it is not clear.
 local function meant_ends(from, to)
   local first, last = days_of_period(from), select(2, days_of_period(to))
-  first = first or (from == "" or read_one(from)) and from
-  last = last or (to == "" or read_one(to)) and to
+  first = first or (from == "" or read_one(from)) and from or meant_day(from)
+  last = last or (to == "" or read_one(to)) and to or meant_day(to)
   return first or nil, last or nil
 end
 
@@ -161,8 +171,9 @@ local function to_dicom_value(text)
   if form then
     return form .. (is_open and "-" or "")
   end
-  local meant = not why and meant_range(typed)
-  return nil, why or meant and "a day is expected; write " .. meant or nil
+  local day = not why and meant_day(typed)
+  local range = not why and not day and meant_range(typed)
+  return nil, why or day and "write " .. day or range and "a day is expected; write " .. range or nil
 end
 
 -- ---- filters ----

@@ -24,6 +24,9 @@ output.DETAILS = {
 
 -- What is wrong with the options of a verb, or nil.
 function output.fault(options)
+  if options.no_header and (options.json or options.jsonl) then
+    return "--no-header is for CSV and tables: JSON has no header"
+  end
   for name, given in pairs { ["--crlf"] = options.crlf, ["--safe-csv"] = options.safe_csv } do
     if given and not options.csv then
       return name .. " is for CSV: it needs --csv"

@@ -38,17 +38,22 @@ search.count = levels.count
 -- ---- the arguments ----
 
 -- The value of a filter in DICOM's form. Shows on standard error how a date is sent that was typed in another form. After an error, prints
--- it and ends the run.
-local function value_to_send(self, tag, value)
-  local sent = self:must(dates.to_filter(tag, value, self.options.keep))
+-- it and ends the run. is_usage: with the status of wrong usage.
+local function value_to_send(self, tag, value, is_usage)
+  local sent, why = dates.to_filter(tag, value, self.options.keep)
+  if not sent and is_usage then
+    self:usage_error("%s", why)
+  end
+  sent = self:must(sent, why)
   if sent ~= value then
     self:note("%s=%s", tag, sent)
   end
   return sent
 end
 
--- Returns the arguments Tag=Value, and Tag, as a query, and the list of their tags. `refuse_empty`: whether Tag= is an error.
-function search.read(self, refuse_empty)
+-- Returns the arguments Tag=Value, and Tag, as a query, and the list of their tags. `refuse_empty`: whether Tag= is an error; is_usage:
+-- whether a date that is none is wrong usage.
+function search.read(self, refuse_empty, is_usage)
   local query, order = {}, {}
   for i, argument in ipairs(self.options.tags) do
     if not utf8.len(argument) then
@@ -67,7 +72,7 @@ function search.read(self, refuse_empty)
     query[tag], order[i] = value or "", tag
   end
   for _, tag in ipairs(order) do
-    query[tag] = value_to_send(self, tag, query[tag])
+    query[tag] = value_to_send(self, tag, query[tag], is_usage)
   end
   return query, order
 end

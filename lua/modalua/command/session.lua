@@ -7,6 +7,7 @@ local json = require "modalua.json"
 local letters = require "text.letters"
 local lists = require "core.lists"
 local modalua = require "modalua"
+local native = require "core.native"
 local output = require "command.output"
 local task = require "modalua.task"
 
@@ -29,12 +30,13 @@ local function remove_bar()
   modalua.bar { over = true }
 end
 
--- Prints a line on standard error. Control characters are escaped, since a part of the line may come from a server.
+-- Prints a line on standard error; a terminal gets it broken at blanks. Control characters are escaped, since a part of the line may come
+-- from a server.
 function Session:note(format, ...)
   if self.terminal.errors then
     remove_bar()
   end
-  io.stderr:write(letters.shown(format:format(...)), "\n")
+  io.stderr:write(native.text_for_errors(letters.shown(format:format(...))), "\n")
 end
 
 -- Prints an error, and makes 1 the exit status of the run, which goes on.

@@ -11,6 +11,7 @@ local require = ...
 local doc = require "modalua.doc"
 local letters = require "text.letters"
 local modalua = require "modalua"
+local native = require "core.native"
 local output = require "command.output"
 local session = require "command.session"
 
@@ -40,12 +41,21 @@ local function epilog_of(verb)
   return table.concat(lines, "\n")
 end
 
+-- The function that reads the value of an option, with the name of the option in its messages.
+local function named(row)
+  return function(text)
+    local value, message = row.convert(text)
+    return value, message and ("%s: %s"):format(row.name:match "%-%-%S+", message)
+  end
+end
+
 -- Adds an argument to the parser. argparse takes the fields of a row, but not its list part.
 local function add_argument(parser, row)
   local properties = {}
   for name, value in pairs(row) do
     properties[name] = name ~= 1 and name ~= "complete" and value or nil
   end
+  properties.convert = row[1] == "option" and row.convert and named(row) or row.convert
   return parser[row[1]](parser, properties)
 end
 
@@ -55,7 +65,8 @@ local function error_printer(name)
   return function(parser, message)
     message = letters.shown((message:gsub("\nDid you mean", "; did you mean")))
     local words = parser:get_usage():match "^Usage: ([%l ]*%l)"
-    io.stderr:write(("modalua: %s: %s\n`%s --help` explains the arguments\n"):format(name, message, words))
+    message = ("modalua: %s: %s\n`%s --help` explains the arguments"):format(name, message, words)
+    io.stderr:write(native.text_for_errors(message), "\n")
     os.exit(2)
   end
 end

@@ -1,5 +1,6 @@
 -- core.changes: client:changes, the server's log of changes.
 local require = ...
+local described = require "core.described"
 local lists = require "core.lists"
 local native = require "core.native"
 local steps = require "core.native_steps"
@@ -209,7 +210,7 @@ function changes.changes(client, options)
     state.since = first_place(state)
   end
   state.since = state.since or 0
-  return function() return next_change(state) end
+  return described.iterator(function() return next_change(state) end, "change")
 end
 
 -- The types of changes that there are.

@@ -1,5 +1,6 @@
 -- core.character_set: client:use_utf8, which changes the DefaultEncoding of the server.
 local require = ...
+local described = require "core.described"
 local native = require "core.native"
 
 local character_set = {}
@@ -30,9 +31,9 @@ function character_set.use_utf8(client)
   if not done then
     return nil, failure
   end
-  return function()
+  return described.add(function()
     return before == "Utf8" or set(client, before) -- another program had set it, and may have put it back since
-  end
+  end, ("a function that sets the server's encoding back to %s"):format(before), "%s()")
 end
 
 return character_set

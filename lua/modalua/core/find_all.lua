@@ -1,9 +1,12 @@
 -- core.find_all: modality:find_all, an iterator over all answers to a search of any size. core.find_walk finds the patients or studies; for
 -- series and instances, each study that it finds is asked for.
 local require = ...
+local described = require "core.described"
+local doc = require "modalua.doc"
 local find_ask = require "core.find_ask"
 local find_walk = require "core.find_walk"
 local levels = require "core.levels"
+local lists = require "core.lists"
 local matching = require "core.matching"
 local native = require "core.native"
 local slices = require "core.slices"
@@ -41,6 +44,12 @@ local function is_identified(query)
   return false
 end
 
+-- A range of times that is open at its start, with the beginning of the day instead: for the former some modalities also give what has no
+-- time, and find keeps that in a part of the search in which nothing has one.
+local function with_start(time)
+  return type(time) == "string" and time:gsub("^ *%-", "00-") or time
+end
+
 -- Reads the filters by date and time, and whether they can be divided.
 local function read_dates(walk)
   local query = walk.query
@@ -57,7 +66,7 @@ local function read_dates(walk)
   if not range then -- what is older is found with the studies without a date
     walk.floor = slices.FIRST_DAY
   end
-  query.StudyTime = time
+  query.StudyTime = with_start(time)
   walk.own.StudyTime = not time or nil
 end
 
@@ -243,7 +252,8 @@ end
 
 -- ---- the iterator ----
 
-function find_all.find_all(modality, data, format)
+-- Returns the function that returns the next answer, and the walk with all its fields.
+function find_all.begin(modality, data, format)
   local walk, level = read(modality, data, format)
   local next_answer
   if RANK[level] <= RANK.Study then
@@ -259,6 +269,33 @@ function find_all.find_all(modality, data, format)
     end
     return answer
   end, walk
+end
+
+-- What scripts see of a walk.
+local FIELDS <const> = { "cap", "finds", "warning" }
+
+local function outside_of(walk)
+  return setmetatable({}, {
+    __name = "modalua.Walk",
+    __metatable = false,
+    __index = function(_, name)
+      if not lists.has(FIELDS, name) then
+        local nearest = type(name) == "string" and doc.nearest(name, FIELDS)
+        native.usage(("a walk has no '%s'%s"):format(native.text_shown(tostring(name)),
+          nearest and ("; did you mean '%s'?"):format(nearest) or ""))
+      end
+      return walk[name]
+    end,
+    __tostring = function()
+      return ("a walk: %d C-FIND%s so far%s"):format(walk.finds, walk.finds == 1 and "" or "s",
+        walk.cap and (", at most %d answers to each"):format(walk.cap) or "")
+    end,
+  })
+end
+
+function find_all.find_all(modality, data, format)
+  local next_answer, walk = find_all.begin(modality, data, format)
+  return described.iterator(next_answer, "answer"), outside_of(walk)
 end
 
 return find_all

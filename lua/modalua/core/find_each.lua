@@ -167,45 +167,108 @@ local function find_list(modality, search, items)
   return found and true, err
 end
 
--- Asks for the values of a batch: by one list where possible, then one by one for those that the list did not find. So a value counts as
+local UIDS_PER_LIST = 50
+
+-- What is known of the lists that a modality takes: { longest = how many UIDs are asked for together, most = how many of them one list has
+-- found }.
+function find_each.new_lists()
+  return { longest = UIDS_PER_LIST, most = 1 }
+end
+
+local function open_items(items)
+  local open = {}
+  for _, item in ipairs(items) do
+    open[#open + 1] = not item.answers and item or nil
+  end
+  return open
+end
+
+-- The next lists are no longer than this: longer ones were refused or cut.
+local function remember(lists, longest)
+  lists.longest = math.min(lists.longest, longest)
+end
+
+local ask_lists
+
+-- Asks for items as one list, and for what a modality has left out as another one: it may have cut the answers. A list that it refuses is
+-- halved, as it may have too many answers. Returns an error that is fatal for all items, or nil; and whether the list was answered.
+local function ask_list(modality, search, items)
+  local found, err = find_list(modality, search, items)
+  if not found and requests.is_fatal(err) then
+    items[1].error = err
+    return err, false
+  elseif not found then
+    return (err.dimse_status or 0) > 0 and ask_lists(modality, search, items, (#items + 1) // 2) or nil, false
+  end
+  local open = open_items(items)
+  local n = #items - #open
+  search.lists.most = math.max(search.lists.most, n)
+  if n < 2 or #open < 2 then
+    return nil, true
+  end
+  local failure = ask_list(modality, search, open)
+  if #open_items(open) < #open then
+    remember(search.lists, n)
+  end
+  return failure, true
+end
+
+-- Asks for items in lists of at most `size`, since a longer one was refused. Returns an error that is fatal for all items, or nil.
+function ask_lists(modality, search, items, size)
+  local first, lists = 1, search.lists
+  if size == 1 then -- of two
+    remember(lists, 1)
+  end
+  while first <= #items and math.min(size, lists.longest) > 1 do
+    local last = math.min(first + math.min(size, lists.longest) - 1, #items)
+    if last > first then
+      local err, answered = ask_list(modality, search, table.move(items, first, last, 1, {}))
+      if err then
+        return err
+      elseif answered then
+        remember(lists, size)
+      end
+    end
+    first = last + 1
+  end
+end
+
+-- Asks for the values of a batch: by lists where possible, then one by one for those that the lists did not find. So a value counts as
 -- missing only after a C-FIND for it alone. When nothing exists, the lists cost one more C-FIND for each 50 values. Returns an error that
 -- is fatal for all batches, else false or nil.
 local function find_batch(modality, search, items)
-  local err
-  if #items > 1 and search.uses_lists then
-    err = select(2, find_list(modality, search, items))
-    items[1].error = err and requests.is_fatal(err) and err or nil
+  local err = #items > 1 and ask_list(modality, search, items) or nil
+  if err then
+    return err
   end
-  for _, item in ipairs(items) do
+  for _, item in ipairs(open_items(items)) do
+    find_item(modality, search, item)
+    err = item.error
     if err and requests.is_fatal(err) then
       return err
-    elseif not item.answers then
-      find_item(modality, search, item)
-      err = item.error
-      local list_missed_it = #items > 1 and item.answers and item.answers[1]
-      search.uses_lists = search.uses_lists and not list_missed_it -- this modality does not support lists
+    end
+    if #items > 1 and item.answers and item.answers[1] then -- the lists missed it: this modality supports none, or no such long ones
+      remember(search.lists, search.lists.most)
     end
   end
-  return err and requests.is_fatal(err) and err
+  return false
 end
 
-local UIDS_PER_LIST = 50
-
-local function batches_of(items, search)
-  local batches, batch = {}, nil
-  for _, item in ipairs(items) do
-    local alone = not search.uses_lists or item.value:find "[*?]"
+-- The values of the next C-FIND; nil at the end. `place`: how many were taken before.
+local function next_batch(items, place, search)
+  local batch, longest = {}, search.uses_lists and search.lists.longest or 1
+  while #batch < longest and items[place.n + 1] do
+    local item = items[place.n + 1]
+    local alone = item.value:find "[*?]"
+    if alone and batch[1] then
+      break
+    end
+    batch[#batch + 1], place.n = item, place.n + 1
     if alone then
-      batches[#batches + 1] = { item }
-    else
-      if not batch or #batch == UIDS_PER_LIST then
-        batch = {}
-        batches[#batches + 1] = batch
-      end
-      batch[#batch + 1] = item
+      break
     end
   end
-  return batches
+  return batch[1] and batch
 end
 
 -- ---- find_each ----
@@ -251,18 +314,25 @@ local function collect(items, search, fatal)
   return result, missing, native.warning(search.notes), search.notes
 end
 
-function find_each.find_each(modality, tag, values, data)
+-- modality:find_each for a caller that asks again and again. lists: what new_lists returns, and what was learned since.
+function find_each.ask(modality, tag, values, data, lists)
   local search = read_search(tag, data)
+  search.lists = lists
   local items, err = read_values(values, search)
   if not items then
     return nil, err
   end
-  local batches, fatal = batches_of(items, search), nil
-  requests.each(#batches, search.limit, function(i)
-    fatal = find_batch(modality, search, batches[i]) or fatal
-    return not fatal
+  local place, fatal = { n = 0 }, nil
+  requests.each(#items, search.limit, function()
+    local batch = next_batch(items, place, search)
+    fatal = batch and find_batch(modality, search, batch) or fatal
+    return batch ~= nil and not fatal
   end)
   return collect(items, search, fatal)
+end
+
+function find_each.find_each(modality, tag, values, data)
+  return find_each.ask(modality, tag, values, data, find_each.new_lists())
 end
 
 return find_each

@@ -25,4 +25,35 @@ function matching.has_filter(query)
   return false
 end
 
+-- The names of the filters of a query that are ranges of dates or times, and are open at their start. An Orthanc also finds by one what has
+-- an empty value there, which the range does not describe.
+local function open_ranges(query)
+  local names = {}
+  for key, value in pairs(query) do
+    local name = select(3, native.tag(key)) or key
+    names[#names + 1] = tostring(value):find "^ *%-%d" and (name:find "Date$" or name:find "Time$") and name or nil
+  end
+  return names
+end
+
+-- Removes rows of what an Orthanc itself has found, in which an open range finds an empty value. Returns the numbers of these by the names
+-- of the filters.
+function matching.drop_empty(rows, query)
+  local names, kept, dropped = open_ranges(query), 0, {}
+  for i = 1, #rows do
+    local row, why = rows[i], nil
+    for _, name in ipairs(names) do
+      why = why or (row[name] == "" and name or nil)
+    end
+    rows[i] = nil
+    if why then
+      dropped[why] = (dropped[why] or 0) + 1
+    else
+      kept = kept + 1
+      rows[kept] = row
+    end
+  end
+  return dropped
+end
+
 return matching

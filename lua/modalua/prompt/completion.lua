@@ -15,8 +15,6 @@ local completion = {}
 
 local COMMANDS = { ".edit", ".exit", ".help", ".history", ".jobs", ".load", ".mode", ".numbers", ".once", ".output", ".quit", ".save",
   ".schema", ".shell", ".time", ".trace", ".watch" }
-local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not",
-  "or", "repeat", "return", "then", "true", "until", "while" }
 local LEVELS = { "Patient", "Study", "Series", "Instance" }
 -- The words that may follow a command of the prompt.
 local COMMAND_WORDS = { mode = { "csv", "json", "lines", "lua", "table" }, time = { "off", "on" }, numbers = { "off", "on" },
@@ -355,7 +353,7 @@ local function complete_code(search, before, open)
   if from and not from:find("%.$") then
     add_fields(search, values.at_end(from), separator == ":")
   elseif not add_keys(search, before, open) and search.word ~= "" then
-    add(search, KEYWORDS)
+    add(search, scanning.KEYWORDS)
     add_fields(search, _G)
   end
 end

@@ -10,7 +10,6 @@ local tables = require "text.table"
 
 local outcomes = {}
 
-local WHOLE <const> = "pp(_) shows the whole result"
 -- Words that have a colour on a terminal.
 local WORDS <const> = { { "%f[%d][1-9]%d* failed", "31" }, { "%f[%d][1-9]%d* unknown", "31" }, { "%f[%a]verified: all", "32" } }
 
@@ -19,9 +18,10 @@ local function field(value, name, kind)
   return type(content) == kind and content or nil
 end
 
--- The text, broken at words.
-local function sentence(options, format, ...)
-  local text = native.text_wrapped(format:format(...), options.width)
+-- The text, and how to see more, broken at words.
+local function summary(options, format, ...)
+  local more = options.details and (" (%s shows the details)"):format(options.details) or ""
+  local text = native.text_wrapped(format:format(...) .. more, options.width)
   for _, word in ipairs(options.colour and WORDS or {}) do
     text = text:gsub(word[1], "\27[" .. word[2] .. "m%0\27[0m")
   end
@@ -78,12 +78,12 @@ local function transfer_text(result, options)
     return nil
   elseif query and remote ~= "" then
     local target = letters.shown(field(result, "TargetAet", "string") or "")
-    return sentence(options, "%s sent %s%s; %s (%s)", remote, rawlen(query) > 0 and count_of_query(query) or "nothing",
-      target ~= "" and " to " .. target or "", check_text(result), WHOLE)
+    return summary(options, "%s sent %s%s; %s", remote, rawlen(query) > 0 and count_of_query(query) or "nothing",
+      target ~= "" and " to " .. target or "", check_text(result))
   elseif images and (field(result, "ParentResources", "table") or rawget(result, "verified") ~= nil) then
     local failed = field(result, "FailedInstancesCount", "number") or 0
-    return sentence(options, "%d of %s sent%s%s; %s (%s)", images - failed, levels.count(images, "Instance"),
-      remote ~= "" and " to " .. remote or "", failed > 0 and (", %d failed"):format(failed) or "", check_text(result), WHOLE)
+    return summary(options, "%d of %s sent%s%s; %s", images - failed, levels.count(images, "Instance"),
+      remote ~= "" and " to " .. remote or "", failed > 0 and (", %d failed"):format(failed) or "", check_text(result))
   end
 end
 
@@ -131,10 +131,10 @@ local function outcomes_text(list, options)
   for _, row in ipairs(rows) do
     unknown = unknown + (row.outcome == "unknown" and 1 or 0)
   end
-  return (rows[1] and tables.fitted(OUTCOME_COLUMNS, rows, options) or "") .. sentence(options, "%d of %s sent%s; %s%s (%s)", n - #rows,
+  return (rows[1] and tables.fitted(OUTCOME_COLUMNS, rows, options) or "") .. summary(options, "%d of %s sent%s; %s%s", n - #rows,
     levels.count(n, level), unknown > 0 and (", %d unknown"):format(unknown) or "",
     verified == n and "verified: all of it has arrived" or ("%d verified"):format(verified),
-    why and (", not verified: " .. letters.shown(why)) or "", WHOLE)
+    why and (", not verified: " .. letters.shown(why)) or "")
 end
 
 -- ---- jobs ----
@@ -152,7 +152,10 @@ end
 local function job_name_text(value, options)
   local id, path = field(value, "ID", "string"), field(value, "Path", "string")
   if id and path == "/jobs/" .. id then
-    return sentence(options, "job %s has begun; orthanc:job(_):wait() waits for it, .jobs shows it", letters.shown(id))
+    local shown = letters.shown(id)
+    local next_steps = ("; orthanc:job%s:wait() waits for it, .jobs shows it"):format(options.name and ("(%s)"):format(options.name)
+      or (' "%s"'):format(shown))
+    return native.text_wrapped(("job %s has begun%s"):format(shown, options.details and next_steps or ""), options.width)
   end
 end
 
@@ -170,7 +173,7 @@ local function modalities_text(value, options)
       Manufacturer = rawget(settings, "Manufacturer") }
   end
   table.sort(rows, function(a, b) return a.name < b.name end)
-  return tables.fitted(SETTINGS, rows, options) .. sentence(options, "%d modalit%s (%s)", #rows, #rows == 1 and "y" or "ies", WHOLE)
+  return tables.fitted(SETTINGS, rows, options) .. summary(options, "%d modalit%s", #rows, #rows == 1 and "y" or "ies")
 end
 
 -- ---- a bulk transfer, and a storage commitment ----
@@ -189,11 +192,11 @@ local function summary_text(value, options)
     parts[#parts + 1] = n > 0 and ("%d %s"):format(n, state) or nil
   end
   local unproven = field(value, "unproven", "number") or 0
-  return sentence(options, "%s → %s is %s: %s found%s%s; %s (%s)", letters.shown(tostring(rawget(value, "from"))),
+  return summary(options, "%s → %s is %s: %s found%s%s; %s", letters.shown(tostring(rawget(value, "from"))),
     letters.shown(tostring(rawget(value, "to"))), letters.shown(rawget(value, "state")), levels.count(found, level),
     rawget(value, "complete") and ", all there are" or " so far",
     unproven > 0 and (", unproven parts of the search: %d"):format(unproven) or "",
-    parts[1] and table.concat(parts, ", ") or "nothing to do", WHOLE)
+    parts[1] and table.concat(parts, ", ") or "nothing to do")
 end
 
 local function commitment_text(value, options)
@@ -201,13 +204,14 @@ local function commitment_text(value, options)
   if not (kept and failures and status) then
     return nil
   end
-  return sentence(options, "%s: of %s, %d failed (%s)", letters.shown(status), levels.count(rawlen(kept) + rawlen(failures), "Instance"),
-    rawlen(failures), WHOLE)
+  return summary(options, "%s: of %s, %d failed", letters.shown(status), levels.count(rawlen(kept) + rawlen(failures), "Instance"),
+    rawlen(failures))
 end
 
 -- ---- all of them ----
 
--- The text for such a value; nil: it is none. `options`: width and colour.
+-- The text for such a value; nil: it is none. `options`: width, colour, and at a prompt `details`, which is an input that shows more of the
+-- value, and `name`, a variable that has it.
 function outcomes.text(value, options)
   local meta = debug.getmetatable(value)
   if type(value) ~= "table" or next(value) == nil or meta and rawget(meta, "__tostring") ~= nil then

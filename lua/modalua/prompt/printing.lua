@@ -1,13 +1,16 @@
 -- modalua.printing: values as text for people: as Lua (sorted, within limits, cycles marked), as JSON, and answers as a table.
 -- Of the user's code, only __tostring is called, in protected mode.
 local require = ...
+local described = require "core.described"
 local doc = require "modalua.doc"
 local json = require "modalua.json"
 local kinds = require "prompt.kinds"
 local letters = require "text.letters"
+local lists = require "core.lists"
 local modalua = require "modalua"
 local native = require "core.native"
 local outcomes = require "prompt.outcomes"
+local scanning = require "prompt.scanning"
 local tables = require "text.table"
 
 local printing = {}
@@ -50,11 +53,19 @@ local function tostring_text(value)
   end
 end
 
+-- A function that has a row is shown by its signature, without what it returns; one that an operation has returned, by what it is.
+local function function_text(value)
+  local row = doc.of(value)
+  return row and "function " .. row.signature:gsub("%s*%->.*", "") or described.of(value) or tostring(value)
+end
+
 local function scalar(value, limit)
   if type(value) == "string" then
     return quoted(value, limit)
   elseif value == json.null then
     return "null"
+  elseif type(value) == "function" then
+    return function_text(value)
   elseif type(value) == "table" or type(value) == "userdata" then
     return tostring_text(value) or type(value) == "userdata" and tostring(value) or nil
   end
@@ -88,7 +99,7 @@ local function other_keys(t, n)
 end
 
 local function key_text(key, limits)
-  if type(key) == "string" and key:find("^[%a_][%w_]*$") then
+  if type(key) == "string" and key:find "^[%a_][%w_]*$" and not lists.has(scanning.KEYWORDS, key) then
     return key .. " = "
   end
   local text = scalar(key, limits.string)
@@ -274,6 +285,13 @@ local function rows_of(value)
   return rows, found
 end
 
+-- The warning of a search; nil: the value has none.
+function printing.warning(value)
+  local methods = kinds.methods_of(value)
+  local warning = methods and rawget(methods, "warning")
+  return warning and letters.shown(tostring(warning))
+end
+
 function printing.table(value, options)
   local rows, found = rows_of(value)
   if not rows then
@@ -286,9 +304,8 @@ function printing.table(value, options)
   local width = options.width or WIDTH
   local text = tables.fitted(columns, rows_as_text(rows, columns), { width = width, colour = options.colour })
   text = text .. plural(rawlen(rows), found and "answer" or "row")
-  local methods = kinds.methods_of(value)
-  local warning = methods and rawget(methods, "warning")
-  return warning and text .. "\n" .. native.text_wrapped(letters.shown(tostring(warning)), width) or text
+  local warning = printing.warning(value)
+  return warning and text .. "\n" .. native.text_wrapped(warning, width) or text
 end
 
 local function as_json(value)
@@ -340,16 +357,25 @@ end
 local IN_MODE = {
   json = as_json,
   table = function(value, options)
-    return outcomes.text(value, { width = options and options.width or WIDTH, colour = options and options.colour })
+    options = options or {}
+    return outcomes.text(value, { width = options.width or WIDTH, colour = options.colour, details = options.details, name = options.name })
       or printing.table(value, options)
   end,
   csv = as_csv,
   lines = as_lines,
 }
 
+-- What an operation has returned as a function, with how it is used; nil: the value is no such function.
+local function use_text(value, options)
+  local text, use = described.of(value, options.name)
+  return text and native.text_wrapped(use and ("%s: %s"):format(text, use) or text, options.width or WIDTH)
+end
+
 function printing.value(value, mode, options)
   if modalua.is_error(value) then
     return coloured(printing.lua(value), options and options.colour and "red")
+  elseif type(value) == "function" then
+    return use_text(value, options or {}) or printing.lua(value)
   end
   return IN_MODE[mode] and IN_MODE[mode](value, options) or printing.lua(value, options)
 end
@@ -367,27 +393,47 @@ local function as_sentence(values, options)
   return coloured(text, options and options.colour and "red")
 end
 
--- How many of the values are shown. A nil behind a table is not: it stands for the error of an operation that has succeeded.
+local function is_closer(value)
+  local meta = debug.getmetatable(value)
+  return type(value) == "table" and next(value) == nil and meta ~= nil and rawget(meta, "__close") ~= nil
+end
+
+-- How many of the values are shown. A nil behind a table is not: it stands for the error of an operation that has succeeded. Nor is what
+-- a loop needs behind an iterator.
 local function shown_count(values)
-  local n = values.n
-  while n > 1 and values[n] == nil and type(values[1]) == "table" do
+  local n, is_iterator = values.n, described.of(values[1]) ~= nil
+  while n > 1 and (values[n] == nil and (is_iterator or type(values[1]) == "table") or is_iterator and is_closer(values[n])) do
     n = n - 1
   end
   return n
 end
 
--- The values share a line when each of them takes only one.
+-- The options for the i-th value. At a prompt `details` is an input that shows more of it.
+local function options_for(options, i)
+  local own = {}
+  for name, value in pairs(options or {}) do
+    own[name] = value
+  end
+  if own.names then
+    own.name = own.names[i]
+    own.details = own.name and ("pp(%s)"):format(own.name) or ".mode lua"
+  end
+  return own
+end
+
+-- The values share a line when each of them takes only one, and the line fits.
 function printing.values(values, mode, options)
-  local texts, has_long, has_error = {}, false, false
+  local texts, has_long, has_error, columns = {}, false, false, 0
   for i = 1, shown_count(values) do
-    texts[i] = printing.value(values[i], mode, options)
+    texts[i] = printing.value(values[i], mode, options_for(options, i))
     has_long = has_long or texts[i]:find("\n", 1, true)
     has_error = has_error or modalua.is_error(values[i])
+    columns = columns + letters.width((texts[i]:gsub("\27%[[%d;]*m", ""))) + (i > 1 and TAB or 0)
   end
   if has_error and not has_long then
     return as_sentence(values, options)
   end
-  return table.concat(texts, has_long and "\n" or "\t")
+  return table.concat(texts, (has_long or columns > (options and options.width or WIDTH)) and "\n" or "\t")
 end
 
 doc.describe(printing.lua, "printing.lua(value [, options]) -> text",
@@ -412,6 +458,9 @@ doc.describe(printing.table, "printing.table(value [, options]) -> text | nil",
     },
     example = [[print(require("modalua.printing").table(found))]],
   })
+doc.describe(printing.warning, "printing.warning(value) -> text | nil",
+  "Returns the warning that the result of a search has. printing.table shows it below the table; the other modes have no place for it.",
+  { example = [[print(require("modalua.printing").warning(found))]] })
 doc.describe(printing.value, "printing.value(value, mode [, options]) -> text",
   'Returns a value as text. The mode is "table", "lines" (a field in each line), "csv", "json" or "lua"; a value that the mode cannot show '
     .. "is shown as Lua.",
@@ -427,6 +476,7 @@ doc.describe(printing.values, "printing.values(values, mode [, options]) -> text
   "Returns several values as text, each like printing.value. `values` is a table like that of table.pack.",
   {
     options = {
+      { "options", "names", "table", "at a prompt: list of the variables that have the values, or {} (default: it is no prompt)" },
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
       { "options", "raw", "boolean", "true: CSV has control characters as they are (default: false)" },
       { "options", "colour", "boolean", "true: the terminal has colours" },

@@ -1,6 +1,10 @@
 -- prompt.scanning: where a place in the text of a script is: in which brackets, in a string, or in a comment. It runs no code.
 local scanning = {}
 
+-- The words that are no names in Lua.
+scanning.KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not",
+  "or", "repeat", "return", "then", "true", "until", "while" }
+
 -- Returns the end of the comment or long string that begins at i, else nil. Returns nil and true when it does not end before the cursor.
 local function end_of_long(text, i)
   local comment, level = text:match("^(%-?%-?)%[(=*)%[", i)

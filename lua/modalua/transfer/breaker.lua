@@ -25,7 +25,7 @@ local UNKNOWN_DESTINATION <const>, UNSUPPORTED <const>, LIMITED <const> = 0xA801
 local CANCELLED <const>, NETWORK <const> = 0xFE00, 9 -- the latter is an OrthancStatus
 
 -- The class of a DIMSE status, and the side that it speaks of.
-local function class_of_status(status)
+local function class_of_status(status, remote)
   if status == UNKNOWN_DESTINATION then
     return "stop", "from"
   elseif status >= 0xC000 and status <= 0xCFFF then
@@ -33,28 +33,30 @@ local function class_of_status(status)
   elseif status == 0xA702 then
     return "side", "to"
   elseif status >= 0xA700 and status <= 0xA7FF or status == CANCELLED or status == UNSUPPORTED or status == LIMITED then
-    return "side", "from"
+    return "side", remote
   end
   return "item"
 end
 
--- Returns the class of an error, and for a side: "server", "from" (the source) or "to".
-function breaker.class_of(err)
+-- Returns the class of an error, and for a side: "server", "from" (the source) or "to". remote: the side with which the server spoke:
+-- "from", as in a C-MOVE, or "to", as when it sends by itself.
+function breaker.class_of(err, remote)
+  remote = remote or "from"
   local cause = requests.cause(err)
   if STOP_CODES[err.code] then
     return "stop", STOP_CODES[err.code]
   elseif cause == "auth" then
     return "stop", "server"
   elseif err.kind == "unknown" or arrival.doubt_of(err) then
-    return "doubt", err.kind == "unknown" and "server" or "from"
+    return "doubt", err.kind == "unknown" and "server" or remote
   elseif (err.dimse_status or 0) > 0 then
-    return class_of_status(err.dimse_status)
+    return class_of_status(err.dimse_status, remote)
   elseif cause == "network" or cause == "timeout" or cause == "http" and not HTTP_ITEM[err.code] then
     return "side", "server"
   elseif err.code == "peer_failed" then
     return "side", "to"
   elseif err.kind == "dicom" and (err.orthanc_status == NETWORK or err.code == "unsupported") then
-    return "side", "from"
+    return "side", remote
   end
   return "item"
 end

@@ -36,7 +36,7 @@ end
 -- `setup`: { client =, source = a Modality or the Client itself, is_local = the source is the Client, destination =, arrived_at =,
 -- level = }.
 function compare.new(setup)
-  local self = setmetatable({ client = setup.client, level = setup.level }, Compare)
+  local self = setmetatable({ client = setup.client, level = setup.level, arrived_at = setup.arrived_at }, Compare)
   self.source = setup.is_local and holdings.here(setup.client) or holdings.modality(setup.source)
   self.target, self.why = destination_place(setup)
   return self
@@ -66,7 +66,13 @@ local function note_lists(place, found)
   end
 end
 
--- The number of instances of each item at a place: 0 where it has none of it. nil and an error. most: how many are asked for together.
+-- The side of a place, for transfer.send_items: "arrived_at" is another server than that which sends.
+local function side_of(self, place)
+  return place == self.source and "from" or self.arrived_at and "arrived_at" or "to"
+end
+
+-- The number of instances of each item at a place: 0 where it has none of it. nil, an error and the side. most: how many are asked for
+-- together.
 local function count(self, place, items, most)
   place.fault = nil -- it may answer again
   local numbers, reason = holdings.count(place, { uids_per_list = most }, self.level, keys_of(items))
@@ -76,7 +82,7 @@ local function count(self, place, items, most)
       local held
       held, reason = holdings.instances(place, {}, self.level, item.uids)
       if not held then
-        return nil, as_error(reason)
+        return nil, as_error(reason), side_of(self, place)
       end
       numbers[i] = held.said
     end
@@ -84,11 +90,14 @@ local function count(self, place, items, most)
     numbers[i] = numbers[i] or 0
   end
   note_lists(place, found)
-  return numbers, not numbers and as_error(reason) or nil
+  if not numbers then
+    return nil, as_error(reason), side_of(self, place)
+  end
+  return numbers
 end
 
 -- Sets item.expected to what the source has, of the items that have none, or with `again` of all. An item that the source does not have
--- gets `absent`. Returns true, or nil and an error.
+-- gets `absent`. Returns true; or nil, an error and the side.
 function Compare:expect(items, again)
   local open = {}
   for _, item in ipairs(items) do
@@ -97,21 +106,21 @@ function Compare:expect(items, again)
   if #open == 0 then
     return true
   end
-  local numbers, err = count(self, self.source, open)
+  local numbers, err, side = count(self, self.source, open)
   for i, item in ipairs(numbers and open or {}) do
     item.absent = numbers[i] == 0
     item.expected = not item.absent and numbers[i] or item.expected
   end
-  return numbers and true, err
+  return numbers and true, err, side
 end
 
--- Sets item.held to what the destination has. Returns true, or nil and an error. most: how many are asked for together.
+-- Sets item.held to what the destination has. Returns true; or nil, an error and the side. most: how many are asked for together.
 function Compare:look(items, most)
-  local numbers, err = count(self, self.target, items, most)
+  local numbers, err, side = count(self, self.target, items, most)
   for i, item in ipairs(numbers and items or {}) do
     item.held = numbers[i]
   end
-  return numbers and true, err
+  return numbers and true, err, side
 end
 
 -- Sets item.now to the number that the source has at this moment, where one question about all of them tells it. Returns true; false when
@@ -137,7 +146,7 @@ end
 
 -- ---- verdicts ----
 
--- Compares the instances of an item by their UIDs: sets item.verdict.
+-- Compares the instances of an item by their UIDs: sets item.verdict. Returns true; or nil, an error and the side.
 local function compare_uids(self, item)
   local one = { level = self.level, keys = item.uids }
   self.source.fault, self.target.fault = nil, nil
@@ -149,15 +158,15 @@ local function compare_uids(self, item)
   elseif one.state == "absent" then
     item.verdict = "gone" -- nothing is left with which it could be compared
   else
-    return nil, as_error(one.why)
+    return nil, as_error(one.why), side_of(self, self.target.fault and self.target or self.source)
   end
   return true
 end
 
--- Whether the source has instances of an item that the destination lacks. nil and an error.
+-- Whether the source has instances of an item that the destination lacks. nil, an error and the side.
 function Compare:has_grown(item)
-  local good, err = compare_uids(self, item)
-  return good and item.verdict == "short", err
+  local good, err, side = compare_uids(self, item)
+  return good and item.verdict == "short", err, side
 end
 
 local function judge(item)
@@ -202,11 +211,11 @@ function Compare:read_bytes(item)
 end
 
 -- Looks at items that may have arrived. Sets item.verdict to "full", "short", or "gone" (something is missing, and the source no longer has
--- the item), with item.held, and item.note and item.bytes where there is something to say. Returns true, or nil and an error.
+-- the item), with item.held, and item.note and item.bytes where there is something to say. Returns true; or nil, an error and the side.
 function Compare:after(items, verify)
-  local good, err = self:look(items)
+  local good, err, side = self:look(items)
   if not good then
-    return nil, err
+    return nil, err, side
   end
   local short = {}
   for _, item in ipairs(items) do
@@ -214,17 +223,17 @@ function Compare:after(items, verify)
     judge(item)
     short[#short + 1] = item.verdict == "short" and item or nil
   end
-  good, err = self:expect(short, true) -- a study may have grown or shrunk since it was found
+  good, err, side = self:expect(short, true) -- a study may have grown or shrunk since it was found
   if not good then
-    return nil, err
+    return nil, err, side
   end
   for _, item in ipairs(items) do
     judge(item)
     if item.verdict == "full" and verify == "uids" then
-      good, err = compare_uids(self, item)
+      good, err, side = compare_uids(self, item)
     end
     if not good then
-      return nil, err
+      return nil, err, side
     end
     item.note = item.verdict == "full" and note_of(item) or nil
     if item.verdict == "full" then
@@ -234,12 +243,12 @@ function Compare:after(items, verify)
   return true
 end
 
--- Looks at items that have not been sent. Sets item.verdict to "full" for those that the destination has. Returns true, or nil and an
--- error.
+-- Looks at items that have not been sent. Sets item.verdict to "full" for those that the destination has. Returns true; or nil, an error
+-- and the side.
 function Compare:before(items, verify)
-  local good, err = self:look(items)
+  local good, err, side = self:look(items)
   if not good then
-    return nil, err
+    return nil, err, side
   end
   local there = {}
   for _, item in ipairs(items) do

@@ -8,8 +8,8 @@ local confirm = {}
 local AT_ONCE <const> = 100 -- items in one C-FIND: each of them should be there
 local FINDS <const> = 5 -- so many of these are recorded together
 
--- Whether the source has got more of an item since it was compared. nil and an error. With "uids", `expected` is no number that the source
--- gives, so that another number only shows that the instances must be compared.
+-- Whether the source has got more of an item since it was compared. nil, an error and the side. With "uids", `expected` is no number that
+-- the source gives, so that another number only shows that the instances must be compared.
 local function has_grown(self, item)
   if not (item.now and item.expected and item.now > item.expected and item.now > item.held) then
     return false
@@ -19,15 +19,15 @@ local function has_grown(self, item)
   return item.verified == "count"
 end
 
--- What the comparison at the end says of an item, for L:confirm; nil and an error. The destination may have dropped what it had; and the
--- source may have got more since the item was compared.
+-- What the comparison at the end says of an item, for L:confirm; nil, an error and the side. The destination may have dropped what it had;
+-- and the source may have got more since the item was compared.
 local function conclude(self, item)
   local least = math.min(item.arrived or item.expected or 1, item.expected or math.maxinteger)
   if item.held < least then
     return { id = item.id, gone = true, arrived = item.held, message = ("the destination had %d instances, and has %d"):format(
       item.arrived or 0, item.held) }
   end
-  local grown, err = has_grown(self, item)
+  local grown, err, side = has_grown(self, item)
   if err and not self.items.compare.source.fault and not self.items.compare.target.fault then -- both have answered: it is of this item
     self.tell { event = "note", message = ("whether the source has got more of %s is not known: %s"):format(item.key, err.message) }
     grown = false
@@ -36,7 +36,7 @@ local function conclude(self, item)
     return { id = item.id, gone = true, reason = "grown", arrived = item.held, expected = item.now,
       message = ("the source has %d instances now, and the destination has %d"):format(item.now, item.held) }
   end
-  return grown ~= nil and { id = item.id, arrived = item.held } or nil, err
+  return grown ~= nil and { id = item.id, arrived = item.held } or nil, err, side
 end
 
 local NOTES <const> = { vanished = "the destination has lost %d items that had arrived",
@@ -76,17 +76,17 @@ local function look_at_source(self, list)
   end
 end
 
--- Looks at a part of the list, at both sides at the same time. Returns it; or nil and the error of the destination.
+-- Looks at a part of the list, at both sides at the same time. Returns it; or nil, an error and the side.
 local function look(self, list, first)
-  local some, good, err = table.move(list, first, math.min(first + AT_ONCE - 1, #list), 1, {}), nil, nil
+  local some, good, err, side = table.move(list, first, math.min(first + AT_ONCE - 1, #list), 1, {}), nil, nil, nil
   requests.each(2, 2, function(i)
     if i == 1 then
-      good, err = self.items.compare:look(some, AT_ONCE)
+      good, err, side = self.items.compare:look(some, AT_ONCE)
     else
       look_at_source(self, some)
     end
   end)
-  return good and some, err
+  return good and some, err, side
 end
 
 -- The same for the whole list, and concludes each part, until something fails or the run is stopped. Returns the results for L:confirm, and
@@ -94,14 +94,14 @@ end
 local function look_at_all(self, list)
   local results = {}
   for first = 1, #list, AT_ONCE do
-    local some, err = look(self, list, first)
+    local some, err, side = look(self, list, first)
     if not some then
-      return results, err, "to"
+      return results, err, side
     end
     for _, item in ipairs(some) do
-      local result, failure = conclude(self, item)
+      local result, failure, of = conclude(self, item)
       if not result then
-        return results, failure, "from"
+        return results, failure, of
       end
       results[#results + 1] = result
     end

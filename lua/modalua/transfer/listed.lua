@@ -14,6 +14,7 @@ local find_all = require "core.find_all"
 local find_each = require "core.find_each"
 local found_items = require "transfer.found_items"
 local hints = require "transfer.hints"
+local letters = require "text.letters"
 local levels = require "core.levels"
 local local_items = require "transfer.local_items"
 local matching = require "core.matching"
@@ -177,7 +178,7 @@ end
 local function shown_columns(fields)
   local names = {}
   for i, text in ipairs(fields) do
-    names[i] = "'" .. native.text_shown(trimmed(text)) .. "'"
+    names[i] = "'" .. letters.cut(native.text_shown(trimmed(text)), 60) .. "'"
   end
   return table.concat(names, ", ", 1, math.min(#names, 30))
 end
@@ -313,7 +314,8 @@ local function read_file(items, level)
     return nil, ("the encoding must be \"utf-8\" or \"latin1\" ('%s' was given)"):format(native.text_shown(items.encoding))
   end
   local function fault(message)
-    return nil, ("%s: %s"):format(native.text_shown(items.file), message)
+    local name = native.text_shown(items.file)
+    return nil, ("%s: %s"):format(name:find " " and "'" .. name .. "'" or name, message)
   end
   local text, problem = text_of(items.file)
   if problem then
@@ -375,12 +377,12 @@ local function of_answers(answers, search)
   return found
 end
 
--- Asks for those of the values that can be asked for. Returns what find_each returns, and the errors of the others by value.
+-- Asks for those of the values that can be asked for. Returns the errors of the others by value, and what find_each returns.
 local function find_good(search, values)
   local good, refused = table.move(values, 1, #values, 1, {}), {}
   while true do
-    local result, missing = find_each.find_each(search.modality, search.tag, good,
-      { Level = search.level, Query = search.query, limit = search.limit })
+    local result, missing = find_each.ask(search.modality, search.tag, good,
+      { Level = search.level, Query = search.query, limit = search.limit }, search.lists)
     local bad = not result and missing.code == "bad_value" and table.remove(good, missing.position)
     if not bad then
       return refused, result, missing
@@ -400,7 +402,7 @@ local function find_whole(search, value)
   end
   local good, err = pcall(function()
     local next_answer
-    next_answer, walk = find_all.find_all(search.modality, { Level = search.level, Query = query })
+    next_answer, walk = find_all.begin(search.modality, { Level = search.level, Query = query })
     for answer in next_answer do
       answers[#answers + 1] = answer
     end
@@ -576,8 +578,8 @@ function listed.find(options)
   end
   local order = options.order or info.settings.order
   local search = { order = (info.query or order == "oldest") and order or nil, modality = options.modality, client = options.client,
-    level = options.level, names = options.names, seen = {}, proven = 1, several = options.several or info.settings.several,
-    limit = math.max(2, math.min(info.settings.concurrency or 1, 8)) }
+    level = options.level, names = options.names, seen = {}, lists = find_each.new_lists(), proven = 1,
+    several = options.several or info.settings.several, limit = math.max(2, math.min(info.settings.concurrency or 1, 8)) }
   while not (options.stop and options.stop()) do
     local lines
     lines, err = options.ledger:open_lines(LINES)

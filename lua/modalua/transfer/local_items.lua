@@ -79,6 +79,7 @@ local function items_of(order, query, ...)
   for i, one in ipairs(found) do
     rows[i], one.tags.item = one.tags, one.item
   end
+  matching.drop_empty(rows, query or {})
   native.check_answers(rows, query or {}, nil, {})
   for i, row in ipairs(rows) do
     items[i], row.item.rank = row.item, found_items.rank(row.item, order)

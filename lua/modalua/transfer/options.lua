@@ -125,8 +125,28 @@ local function filters_of(given, level)
   return given.Query or {}
 end
 
+-- Whether the source can be searched by these filters. One that the search would leave out, so that it found more, is refused.
+local function check_filters(query, level, is_client)
+  for name, value in pairs(query) do
+    local _, own = native.tag(name)
+    own = own == "Patient" and "Study" or own or level
+    local asked = levels.RANK[own] <= levels.RANK[level] and own or level -- a series is searched by way of its study
+    if is_client then
+      local advice = steps.not_indexed(name, level)
+      if advice then
+        usage("the query's %s: the server cannot search its own %s by it: %s", name, level == "Study" and "studies" or "series", advice)
+      end
+    else
+      local sent, message = steps.filter(OP, asked, { [name] = value }, nil, true)
+      if not sent then
+        usage("%s", hints.plain(message))
+      end
+    end
+  end
+end
+
 -- The filters of a query by the names of their tags.
-local function read_query(given, level, all)
+local function read_query(given, level, all, is_client)
   local filters, query = filters_of(given, level), {}
   for key, value in pairs(filters) do
     local fault = type(key) == "string" and native.misspelt(key)
@@ -152,6 +172,7 @@ local function read_query(given, level, all)
   if not sent then
     usage("%s", hints.plain(message))
   elseif native.is_broad(query, level) and not all then
+    check_filters(query, level, is_client) -- a filter that the level lacks narrows nothing: that is said first
     usage "nothing narrows the query, so everything would be sent: all = true allows that"
   end
   return query
@@ -273,30 +294,10 @@ end
 function options.read_selection(plan, given, level)
   local query = given.query or given.all and not given.items and {} or nil
   if query then
-    plan.query = read_query(query, level, given.all)
+    plan.query = read_query(query, level, given.all, plan.from and plan.from.kind == "client")
     plan.note = note_of(plan.query)
   elseif given.items then
     plan.list = read_items(given.items, level)
-  end
-end
-
--- Whether the source can be searched by these filters. One that the search would leave out, so that it found more, is refused.
-local function check_filters(query, level, is_client)
-  for name, value in pairs(query) do
-    local _, own = native.tag(name)
-    own = own == "Patient" and "Study" or own or level
-    local asked = levels.RANK[own] <= levels.RANK[level] and own or level -- a series is searched by way of its study
-    if is_client then
-      local advice = steps.not_indexed(name, level)
-      if advice then
-        usage("the query's %s: the server cannot search its own %s by it: %s", name, level == "Study" and "studies" or "series", advice)
-      end
-    else
-      local sent, message = steps.filter(OP, asked, { [name] = value }, nil, true)
-      if not sent then
-        usage("%s", hints.plain(message))
-      end
-    end
   end
 end
 
@@ -319,70 +320,6 @@ function options.check_fit(settings, from_kind, to_kind, arrived_at)
   if not good then
     usage("%s", message)
   end
-end
-
--- ---- what the server says ----
-
-local function names_of(objects)
-  local names = {}
-  for name in pairs(objects) do
-    names[#names + 1] = name
-  end
-  return names
-end
-
--- The AE title of a modality that is the source | nil, err.
-local function look_up_source(operation, name)
-  local modalities, err = steps.request(operation, "GET", "/modalities?expand", "local", nil, "object of objects")
-  if not modalities then
-    return nil, err
-  elseif not modalities[name] then
-    local near = require "modalua.doc".nearest(name, names_of(modalities))
-    return steps.failed(operation, "orthanc", "unknown_modality", ("the server knows no modality '%s' to send from%s"):format(name,
-      near and ("; did you mean '%s'?"):format(near) or ""))
-  end
-  return type(modalities[name].AET) == "string" and modalities[name].AET or ""
-end
-
-local function look_up_peer(operation, name)
-  local peers, err = steps.request(operation, "GET", "/peers", "local", nil, "list of texts")
-  if not peers then
-    return nil, err
-  end
-  for _, other in ipairs(peers) do
-    if other == name then
-      return true
-    end
-  end
-  return steps.failed(operation, "orthanc", "unknown_peer", ("the server knows no peer '%s' to send to"):format(name))
-end
-
--- options.look_up(plan) -> true | nil, err. Asks the server for the AE titles of both sides: from.aet and to.aet.
-function options.look_up(plan)
-  local operation = { client = plan.from.client, op = OP, method = "GET", path = "/modalities" }
-  local from, to = plan.from, plan.to
-  local err
-  if from.kind == "modality" then
-    from.aet, err = look_up_source(operation, from.name)
-    if not from.aet then
-      return nil, err
-    end
-  end
-  if to.kind == "modality" then
-    local target
-    target, err = move_target.find(operation, { to = to.name })
-    if not target then
-      return nil, err
-    end
-    to.aet, to.modality = target.aet, to.modality or from.client:modality(to.name)
-  elseif to.kind == "peer" then
-    return look_up_peer(operation, to.name)
-  end
-  if from.aet and to.aet == from.aet then
-    usage("%s is the source itself: the modality '%s' has the AE title %s", to.kind == "aet" and "'TargetAet'"
-      or ("the modality '%s'"):format(to.name), from.name, from.aet)
-  end
-  return true
 end
 
 -- ---- a ledger that exists ----

@@ -227,9 +227,9 @@ local function look(self, items)
   elseif #free > 0 and not self:compares() then
     set_unknown(self, without_outcome(self, free))
   elseif #free > 0 then
-    local good, failure = self.compare:after(free, self.settings.verify)
+    local good, failure, side = self.compare:after(free, self.settings.verify)
     if not good then
-      self:side_failed(failure, "to")
+      self:side_failed(failure, side)
       return own
     end
     decide(self, free, waiting)

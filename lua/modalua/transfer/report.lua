@@ -142,8 +142,16 @@ local function number(n, noun)
   return ("%s %s%s"):format(count(n), noun, n == 1 and "" or "s")
 end
 
-local SLICE_COLUMNS <const> = { { "part", "kind" }, { "first", "first" }, { "last", "last" }, { "prefix", "prefix" },
-  { "answers", "answers", "n" }, { "note", "note" } }
+local SLICE_COLUMNS <const> = { { "part", "kind", "w" }, { "first", "first", "s" }, { "last", "last", "s" }, { "prefix", "prefix", "s" },
+  { "answers", "answers", "n" }, { "note", "note", "t" } }
+
+-- Adds the table of these parts, and says how many it leaves out.
+local function add_slices(page, slices)
+  local n, more = page:table(SLICE_COLUMNS, slices, SMALL)
+  if more then
+    page:paragraph(("… and %s more."):format(count(#slices - n)), "soft")
+  end
+end
 
 -- "12 date, 1 undated".
 local function kinds_of(slices)
@@ -182,11 +190,11 @@ local function add_completeness(page, facts)
     page:paragraph(info.found_all and "Every part is proven to be complete." or "Every part that was searched is proven to be complete.")
   else
     page:paragraph(("%s parts are not proven to be complete:"):format(count(#unproven)), "failed")
-    page:table(SLICE_COLUMNS, unproven, SMALL)
+    add_slices(page, unproven)
   end
   if #noted > 0 then
     page:paragraph "Notes of the search:"
-    page:table(SLICE_COLUMNS, noted, SMALL)
+    add_slices(page, noted)
   end
 end
 
@@ -200,6 +208,7 @@ local function sums_by(groups, field, by_name)
   local sums, list = {}, {}
   for _, group in ipairs(groups) do
     local name = group[field] or ""
+    name = field == "year" and not name:find "^%d%d%d%d$" and "" or name -- what is no date has no year
     local sum = sums[name]
     if not sum then
       sum = { name = name == "" and "(none)" or name, items = 0, instances = 0 }
@@ -293,15 +302,15 @@ local function add_failures(page, facts)
     rows[i] = { reason = row.reason or "(none)", state = row.state, items = count(row.items), meaning = meaning, advice = advice,
       example = row.example, message = row.message }
   end
-  page:table({ { "reason", "reason" }, { "state", "state" }, { "items", "items", "n" }, { "meaning", "meaning" }, { "what to do",
+  page:table({ { "reason", "reason" }, { "state", "state", "w" }, { "items", "items", "n" }, { "meaning", "meaning" }, { "what to do",
     "advice" },
-    { "for example", "example", "uid" }, { "its message", "message" } }, rows, SMALL)
+    { "for example", "example", "uid" }, { "its message", "message", "t" } }, rows, SMALL)
   page:add(("<details><summary>The items, the first %s at most</summary>\n"):format(count(FAILED.rows)))
   local columns = { { facts.describe.level == "Series" and "SeriesInstanceUID" or "StudyInstanceUID", "key", "uid" }, { "modality",
-    "modality" },
+    "modality", "s" },
     { "date", "date", "s" }, { "reason", "reason" }, { "tries", "tries", "n" }, { "expected", "expected", "n" }, { "arrived", "arrived",
       "n" },
-    { "message", "message" } }
+    { "message", "message", "t" } }
   local shown = page:table(columns, failed_items(facts), FAILED)
   page:add "</details>\n"
   if shown < n then
@@ -333,7 +342,7 @@ local function add_workers(page, facts)
       started = time(facts, worker.started), seen = time(facts, worker.seen), state = worker.state }
   end
   local n, more = page:table({ { "", "number", "n" }, { "host", "host" }, { "process", "pid", "n" }, { "server", "server" },
-    { "Orthanc", "version" }, { "started", "started" }, { "last seen", "seen" }, { "state", "state" } }, rows, SMALL)
+    { "Orthanc", "version", "s" }, { "started", "started", "w" }, { "last seen", "seen", "w" }, { "state", "state", "w" } }, rows, SMALL)
   if more then
     page:paragraph(("… and %s more."):format(count(#rows - n)), "soft")
   end
@@ -346,7 +355,7 @@ local function add_history(page, facts)
     local row = facts.history[i]
     rows[#rows + 1] = { at = time(facts, row.at), what = row.what, detail = row.detail }
   end
-  local n, more = page:table({ { "when", "at" }, { "what", "what" }, { "with", "detail" } }, rows, SMALL)
+  local n, more = page:table({ { "when", "at", "w" }, { "what", "what", "w" }, { "with", "detail", "t" } }, rows, SMALL)
   if more then
     page:paragraph(("… and %s before."):format(count(#rows - n)), "soft")
   end

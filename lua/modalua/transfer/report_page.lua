@@ -49,7 +49,7 @@ th,
 th { font-weight: 600; white-space: nowrap; } td.n, th.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td.s { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; max-width: 9rem; } td.key { width: 13rem; }
 tr { break-inside: avoid; }
-td.uid { min-width: 11rem; }
+td.uid { min-width: 11rem; } td.t { min-width: 13rem; } td.w { white-space: nowrap; }
 td.uid, pre { font-family: ui-monospace, monospace; font-size: .8rem; }
 pre { background: var(--shade); padding: .7rem 1rem; overflow-x: auto; }
 .failed { color: var(--bad); }
@@ -61,7 +61,7 @@ svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
 @page { size: A4; margin: 15mm; }
 @media print { :root { color-scheme: light; --ink: #000; --soft: #444; --paper: #fff; --line: #bbb; --shade: #f1f3f5; --good: #1a7f37;
     --bad: #b42318; --open: #8a5a00; --bar: #2f6fb0; }
-  body { padding: 0; max-width: none; font-size: 10pt; } .wide,
+  body { padding: 0; max-width: none; font-size: 10pt; } td.t { min-width: 7rem; } .wide,
     pre { overflow: visible; } pre { white-space: pre-wrap; overflow-wrap: anywhere; } }
 ]]
 
@@ -112,11 +112,12 @@ local function add_head(page, columns)
     cells[i], titles = ("<th%s>%s</th>"):format(class_of(column), report_page.escape(column[1])), titles .. column[1]
   end
   if titles ~= "" then
-    page:add("<tr>" .. table.concat(cells) .. "</tr>\n")
+    page:add("<thead><tr>" .. table.concat(cells) .. "</tr></thead>\n") -- printed again on each page of paper
   end
 end
 
--- Adds a table. columns: list of { title, name, class }; rows: a list of tables, or an iterator over them; their values are cells. most:
+-- Adds a table. columns: list of { title, name, class }; a class is n (a number), s (a short text that may be cut), w (one of our own
+-- words), t (a long text), uid or key. rows: a list of tables, or an iterator over them; their values are cells. most:
 -- how many bytes the table may take, and how many rows. Returns the number of rows that were added, and whether there were more.
 function Page:table(columns, rows, most)
   local size, n, more = 0, 0, false

@@ -151,24 +151,23 @@ end
 
 -- ---- the breaker ----
 
--- Asks both sides. Returns true; or false, the side that does not answer, and why.
+-- Asks both sides. Returns true; or false, the error, and the side that was asked.
 local function ask_sides(self)
   local items = self.items
   local source, silence = items.send:echo_source()
   if not source then
-    local side = select(2, breaker.class_of(silence))
-    return false, side == "server" and side or "from", silence.message
+    return false, silence, "from"
   end
   local item = self.ledger:items { state = "todo", limit = 1 }()
   if item then
-    local found, err = items.compare:expect({ item }, true)
+    local found, err, side = items.compare:expect({ item }, true)
     if not found then
-      return false, "from", err.message
+      return false, err, side
     end
   end
-  local destination, why = items.send:echo_destination()
+  local destination, why, asked = items.send:echo_destination()
   if destination == false then
-    return false, "to", why.message
+    return false, why, asked or "to"
   end
   return true
 end
@@ -176,12 +175,13 @@ end
 local function probe(self)
   self.probing = true
   self.spawn(function()
-    local answers, side, reason = ask_sides(self)
+    local answers, err, asked = ask_sides(self)
+    local side = not answers and self.items:blame(err, asked)
     if answers then
       self.breaker:try_one()
-    else
-      self.breaker:stay_open(side, reason)
-      self.tell { event = "wait", side = side, since = self.waits_since, reason = reason }
+    elseif side then
+      self.breaker:stay_open(side, err.message)
+      self.tell { event = "wait", side = side, since = self.waits_since, reason = err.message }
     end
     self.probing = false
     self.items.bell:ring()

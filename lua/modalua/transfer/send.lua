@@ -1,6 +1,7 @@
 -- transfer.send: one transfer of one item, or of several together, by the way that source and destination need: a C-MOVE, a C-STORE by this
 -- Orthanc, or a request to a peer. Nothing is compared here.
 local require = ...
+local arrival = require "core.arrival"
 local move_target = require "core.move_target"
 local moves = require "core.moves"
 local native = require "core.native"
@@ -17,7 +18,8 @@ Send.__index = Send
 
 -- `setup` as in transfer.compare.
 function send.new(setup)
-  local self = setmetatable({ client = setup.client, level = setup.level, destination = setup.destination, last = { n = 0 } }, Send)
+  local self = setmetatable({ client = setup.client, level = setup.level, destination = setup.destination, arrived_at = setup.arrived_at,
+    last = { n = 0 } }, Send)
   self.is_local = setup.is_local
   local options = { max_moves = NO_LIMIT }
   if not setup.is_local then
@@ -141,18 +143,34 @@ function Send:run(items, progress, latest)
   return result, err
 end
 
--- Whether the destination answers; false and an error. nil when this server cannot ask it.
+-- Whether an Orthanc, or a peer, answers; false and an error.
+local function has_system(server)
+  local system, err = server:system()
+  return system ~= nil, err
+end
+
+-- Whether a destination answers of which only the AE title is known: a modality of this server may have it. nil when none has.
+local function echo_title(self)
+  local place = arrival.destination { op = OP, client = self.client, target = self.destination.aet }
+  if place and place.modality then
+    return place.modality:echo()
+  elseif place then
+    return has_system(place.client)
+  elseif self.arrived_at then
+    local answers, err = has_system(self.arrived_at)
+    return answers, err, "arrived_at"
+  end
+end
+
+-- Whether the destination answers; false, an error, and "arrived_at" when that was asked. nil when this server cannot ask it.
 function Send:echo_destination()
   local to = self.destination
-  if to.kind == "modality" then
+  if to.kind == "aet" then
+    return echo_title(self)
+  elseif to.kind == "modality" then
     return to.modality:echo()
-  elseif to.kind == "peer" then
-    local system, err = to.peer:system()
-    return system ~= nil, err
-  elseif to.kind == "client" then
-    local system, err = self.client:system()
-    return system ~= nil, err
   end
+  return has_system(to.kind == "peer" and to.peer or self.client)
 end
 
 -- The same of the source.
@@ -160,8 +178,7 @@ function Send:echo_source()
   if not self.is_local then
     return self.modality:echo()
   end
-  local system, err = self.client:system()
-  return system ~= nil, err
+  return has_system(self.client)
 end
 
 return send

@@ -3,13 +3,14 @@
 -- Four kinds of tasks work on them, and wait for each other with a bell (transfer.bell):
 --   feeder     claims items, looks at the destination first, and fills the queue
 --   senders    as many as this worker may send at once; each takes from the queue, and waits until its transfer has ended
---   checker    records what has ended, compares 50 items at a time, and records the results
+--   checker    records what has ended, compares 50 items at a time, and records the results (transfer.check_items)
 --   recovery   one for each batch of items that another worker, or a lost answer, left in doubt (transfer.recover)
 --
 -- A worker that was taken for dead has lost all its items. It begins anew under another id, and what becomes of them is dropped.
 local require = ...
 local bell = require "transfer.bell"
 local breaker = require "transfer.breaker"
+local check_items = require "transfer.check_items"
 local compare = require "transfer.compare"
 local native = require "core.native"
 local points = require "transfer.points"
@@ -20,10 +21,8 @@ local unknown_target = require "transfer.unknown_target"
 
 local send_items = {}
 
-local BATCH <const>, BATCH_SECONDS <const> = 50, 1 -- results are recorded together
-local COMPARE_SECONDS <const> = 3 -- after so long what has ended is compared, also when it is less than a batch
+local BATCH <const> = 50
 local CLAIM_MOST <const>, CLAIM_EACH <const> = 64, 8
-local ROUNDS <const> = { 2, 10, 60 } -- seconds after which an item that is short is compared again
 local RETRY_SECONDS <const> = { 60, 600, 3600 }
 local SIDE_SECONDS <const> = 30
 local FULL_SECONDS <const> = 60 -- so long a ledger that takes nothing is tried again
@@ -44,6 +43,7 @@ function send_items.new(context)
     self[name] = value
   end
   self.compare, self.send = compare.new(context), send.new(context)
+  self.remote = self.is_local and "to" or "from" -- the side with which the server speaks when it sends
   self.suspicion = not self.is_local and unknown_target.new(self.source.modality, self.ledger) or nil
   return self
 end
@@ -218,6 +218,23 @@ function Items:done(item, verified)
   self.tell { event = "end_item", item = item, state = item.state }
 end
 
+-- Ends the items that were compared, but those of which something is missing, which are returned.
+function Items:conclude(items)
+  local short = {}
+  for _, item in ipairs(items) do
+    if not self:owns(item) then
+      self.tell { event = "dropped", item = item }
+    elseif item.verdict == "full" then
+      self:done(item, self.settings.verify)
+    elseif item.verdict == "gone" then
+      self:fail(item, compare.gone(item), true)
+    else
+      short[#short + 1] = item
+    end
+  end
+  return short
+end
+
 -- ---- before ----
 
 -- The destination does not have the item: a sender takes it from the queue; a dry run keeps it until its end, and gives it back.
@@ -249,27 +266,38 @@ local function take(self, items)
   if #found > 0 then
     recover.begin(self, found)
   end
-  local good, err = true, nil
+  local good, err, side = true, nil, nil
   if #fresh > 0 and self:compares() then
-    good, err = self.compare:before(fresh, self.settings.verify)
+    good, err, side = self.compare:before(fresh, self.settings.verify)
   end
   points.at "claimed"
   if not good then
     self:give_back(fresh)
-    self:side_failed(err, "to")
+    self:side_failed(err, side)
   else
     enqueue(self, fresh)
   end
 end
 
--- An error of a question: it says nothing about an item.
-function Items:side_failed(err, side)
+-- Whom an error of a question to a side blames: that side, or the server that asks; nil when the run ends with it. side: "from", "to",
+-- "server" or "arrived_at".
+function Items:blame(err, side)
   local class, blamed = breaker.class_of(err)
   if class == "stop" then
     self.fatal = self.fatal or err
-  else
+    return nil
+  elseif side == "arrived_at" then -- another server
+    return "to"
+  end
+  return blamed == "server" and blamed or side
+end
+
+-- An error of a question: it says nothing about an item.
+function Items:side_failed(err, side)
+  local blamed = self:blame(err, side)
+  if blamed then
     self.breaker:note_silence()
-    self.breaker:note_side(err, blamed == "server" and blamed or side, math.max(1, self.run_n))
+    self.breaker:note_side(err, blamed, math.max(1, self.run_n))
   end
   self.bell:ring()
 end
@@ -433,150 +461,6 @@ function Items:sender(number)
   end
 end
 
--- ---- after ----
-
-local function fail_short(self, item)
-  self:fail(item, native.fail("transfer", "dicom", "short", ("the destination has %d of %d instances"):format(item.held,
-    item.expected or 0)))
-end
-
--- An item of which something is missing at the destination.
-local function on_short(self, item)
-  if item.error then
-    local class, side = breaker.class_of(item.error)
-    local err = item.error
-    item.error = nil
-    if item.in_group then
-      return self:change(item, "todo", { due = 0 })
-    elseif class == "doubt" and (err.dimse_status or 0) == 0 then
-      return send_outcome.take_side(self, { item }, err, side)
-    end
-    self.breaker:note_item()
-    return self:fail(item, err)
-  end
-  local round = (item.round or 0) + 1
-  if ROUNDS[round] and not self.ending then
-    item.round, item.again = round, native.now() + points.seconds(ROUNDS[round])
-    self.late[#self.late + 1] = item
-  elseif not ROUNDS[round] then
-    fail_short(self, item)
-  end
-end
-
--- Ends the items that were compared, but those of which something is missing, which are returned.
-function Items:conclude(items)
-  local short = {}
-  for _, item in ipairs(items) do
-    if not self:owns(item) then
-      self.tell { event = "dropped", item = item }
-    elseif item.verdict == "full" then
-      self:done(item, self.settings.verify)
-    elseif item.verdict == "gone" then
-      self:fail(item, compare.gone(item), true)
-    else
-      short[#short + 1] = item
-    end
-  end
-  return short
-end
-
--- Takes what is to be compared now: what was sent, and what is to be compared again.
-local function take_checks(self)
-  local items, later = self.to_check, {}
-  self.to_check = {}
-  for _, item in ipairs(self.late) do
-    local list = item.again <= native.now() and items or later
-    list[#list + 1] = item
-  end
-  self.late = later
-  return items
-end
-
-local function put_back(self, items)
-  for _, item in ipairs(items) do
-    self.to_check[#self.to_check + 1] = self:owns(item) and item or nil
-  end
-  self.to_check.since = self.to_check.since or native.now()
-end
-
--- Whether something is to be compared now, and all results recorded.
-local function is_due(self)
-  local batch, now = self.to_check, native.now()
-  if #batch >= BATCH or #batch > 1 and self.compare:is_probing() and self:compares()
-    or batch.since and now - batch.since >= points.seconds(COMPARE_SECONDS)
-    or #batch + #self.changes > 0 and self.run_n == 0 and #self.queue == 0 then
-    return true
-  end
-  for _, item in ipairs(self.late) do
-    if item.again <= now then
-      return true
-    end
-  end
-  return false
-end
-
--- Whether results wait to be recorded, and no comparison is due with which they would be.
-local function is_to_be_flushed(self)
-  return #self.changes >= 2 * BATCH or self.changes.since and native.now() - self.changes.since >= BATCH_SECONDS
-end
-
--- Ends items that are not to be compared: the sender's word counts. An item of which it has said that it failed, or of which a comparison
--- has shown too little before `verify` became "job", is not done.
-local function conclude_unseen(self, items)
-  for _, item in ipairs(items) do
-    if item.error then
-      on_short(self, item)
-    elseif item.round then
-      fail_short(self, item)
-    else
-      self.compare:read_bytes(item)
-      self:done(item, "job")
-    end
-  end
-end
-
--- Records what has ended, and compares it. Returns whether that worked.
-local function check(self)
-  local items = self.breaker.state ~= "open" and take_checks(self) or {}
-  if not self:flush() then
-    put_back(self, items)
-    return false
-  elseif #items == 0 then
-    return self.breaker.state ~= "open"
-  elseif not self:compares() then
-    conclude_unseen(self, items)
-    return true
-  end
-  local good, err = self.compare:after(items, self.settings.verify)
-  if good then
-    points.at "compared"
-    for _, item in ipairs(self:conclude(items)) do
-      on_short(self, item)
-    end
-    return true
-  end
-  put_back(self, items)
-  self:side_failed(err, "to")
-  return false
-end
-
-function Items:checker()
-  while not self.ended do
-    local wait = 0.25
-    if is_due(self) then
-      self.checking = self.checking + 1
-      wait = check(self) and 0 or 1
-      self.checking = self.checking - 1
-      self.bell:ring()
-    elseif is_to_be_flushed(self) then
-      wait = self:flush() and 0 or 1
-    end
-    if wait > 0 and not self.ended then
-      self.bell:wait(wait)
-    end
-  end
-end
-
 -- ---- the life of all this ----
 
 -- Starts the tasks, or as many senders as this worker's share has become.
@@ -584,7 +468,7 @@ function Items:start(spawn)
   if not self.spawn then
     self.spawn = spawn
     spawn(function() self:feeder() end)
-    spawn(function() self:checker() end)
+    spawn(function() check_items.run(self) end)
   end
   self.numbers = self.numbers or {}
   for number = 1, self.share do

@@ -30,28 +30,6 @@ local function suspects_target(self, item, err, answers)
   return true
 end
 
--- 0xCxxx, or an error of the item: the source and the destination are asked, and then it is decided.
-local function decide(self, item, err)
-  local good, failure = self.compare:expect({ item }, true)
-  if not good then
-    self:side_failed(failure, "from")
-    return self:postpone(item, err)
-  elseif item.absent then
-    self.breaker:note_item()
-    return self:fail(item, native.fail("transfer", "dicom", "gone", "the source no longer has it: " .. err.message), true)
-  end
-  local answers, silence = self.send:echo_destination()
-  if answers == false then
-    self.breaker:note_side(silence, "to", self.run_n)
-    return self:postpone(item, silence)
-  elseif self.breaker:has_failed_since(item.began) then -- it answers again, and was away when the item failed
-    return self:postpone(item, err)
-  elseif not suspects_target(self, item, err, answers) then
-    self.breaker:note_item()
-    self:fail(item, err)
-  end
-end
-
 -- One transfer of several items has failed: what has arrived is seen, and the others are sent alone.
 local function split(self, group, err)
   for _, item in ipairs(group) do
@@ -86,6 +64,39 @@ local function has_only_these(self, group, err)
   since.n, since.others = since.n + 1, since.others or since.first ~= first
   self.refused_since = since
   return third ~= nil and third >= earliest or since.n > ALONE and not since.others
+end
+
+-- Whether a destination that this server cannot ask may be away. While nothing was moved, the source may not know it either: where no item
+-- is to be tried again, that is not found out.
+local function may_be_away(self)
+  return self.settings.retries > 0 or self.suspicion ~= nil and self.suspicion.is_known == true
+end
+
+-- 0xCxxx, or an error of the item: the source and the destination are asked, and then it is decided. is_settled: by other items it is known
+-- that no side is away. Else a destination that this server cannot ask may be away, while it takes no other items.
+local function decide(self, item, err, is_settled)
+  local good, failure, side = self.compare:expect({ item }, true)
+  if not good then
+    self:side_failed(failure, side)
+    return self:postpone(item, err)
+  elseif item.absent then
+    self.breaker:note_item()
+    return self:fail(item, native.fail("transfer", "dicom", "gone", "the source no longer has it: " .. err.message), true)
+  end
+  local answers, silence, asked = self.send:echo_destination()
+  if answers == false then
+    self:side_failed(silence, asked or "to")
+    return self:postpone(item, silence)
+  elseif self.breaker:has_failed_since(item.began) then -- it answers again, and was away when the item failed
+    return self:postpone(item, err)
+  elseif suspects_target(self, item, err, answers) then
+    return nil
+  elseif answers == nil and not is_settled and may_be_away(self) and not has_only_these(self, { item }, err) then
+    self.breaker:note_side(err, "to", self.run_n)
+    return self:postpone(item, err)
+  end
+  self.breaker:note_item()
+  self:fail(item, err)
 end
 
 local LAST_SECONDS <const> = 900
@@ -146,7 +157,7 @@ local function decide_group(self, group, err)
   if #group > 1 then
     split(self, group, err)
   else
-    decide(self, group[1], err)
+    decide(self, group[1], err, true)
   end
 end
 
@@ -163,7 +174,7 @@ end
 
 -- What a failed transfer means for its items.
 local function on_error(self, group, err)
-  local class, side = breaker.class_of(err)
+  local class, side = breaker.class_of(err, self.remote)
   if err.code == "late" then -- this process was stopped, or the machine slept: by now the items may be those of another worker
     return self:give_back(group)
   elseif self.suspicion and class ~= "undecided" and class ~= "side" then
@@ -190,7 +201,7 @@ local function on_error(self, group, err)
       self.breaker:note_item()
       self:fail(group[1], err)
     else
-      send_outcome.take_side(self, group, err, err.code == "peer_failed" and "to" or side)
+      send_outcome.take_side(self, group, err, side)
     end
   elseif class == "doubt" then
     group[1].error = err

@@ -160,6 +160,10 @@ end
 local Zone = {}
 Zone.__index = Zone
 
+function Zone:__tostring()
+  return "the time zone " .. self.name
+end
+
 -- The offset of the zone at an instant in seconds, and the instant of the next change (math.huge when there is none; the offset may be the
 -- same behind it).
 function Zone:at(instant)

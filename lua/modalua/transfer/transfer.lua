@@ -1,10 +1,12 @@
 -- transfer.transfer: the functions of the module modalua.transfer. src/api/transfer_functions.c has their rows, and checks the types of
 -- their arguments first.
 local require = ...
+local described = require "core.described"
 local ledger = require "transfer.ledger"
 local modalua = require "modalua"
 local native = require "core.native"
 local options = require "transfer.options"
+local sides = require "transfer.sides"
 local status = require "transfer.status"
 
 local transfer = {}
@@ -101,7 +103,7 @@ local function continue(L, row, plan, given)
   complete_arrived_at(row, plan)
   local changes = changed_settings(row, plan.settings)
   options.check_fit(merged(row.settings, changes), row.from_kind, row.to_kind, plan.arrived_at)
-  local good, err = options.look_up(plan)
+  local good, err = sides.look_up(plan)
   if not good then
     return nil, err
   end
@@ -118,7 +120,7 @@ local function create(plan, given, target)
   options.check_new(plan)
   local settings = options.complete(plan)
   options.check_fit(settings, plan.from.kind, plan.to.kind, plan.arrived_at)
-  local good, err = options.look_up(plan)
+  local good, err = sides.look_up(plan)
   if not good then
     return nil, err
   end
@@ -333,14 +335,15 @@ function transfer.items(target, which)
   end
   local L = assert(ledger.open(target, { create = false, only_read = true }))
   local next_item = L:items { state = wanted.state, reason = wanted.reason }
-  return function()
+  local next_shown = described.iterator(function()
     local item = next_item()
     if not item then
       L:close()
       return nil
     end
     return transfer.shown(item)
-  end, nil, nil, L
+  end, "item")
+  return next_shown, nil, nil, setmetatable({}, { __close = function() L:close() end, __metatable = false })
 end
 
 -- Writes a file, which appears when it is complete. `write` gets a function that takes texts. Returns true | nil, err.

@@ -19,6 +19,9 @@ local function show_status(self, id, status)
 end
 
 local function run_commit(self)
+  if self.options.wait and self.options.no_wait then
+    self:usage_error "--wait and --no-wait contradict each other"
+  end
   local ids = held.identifiers(self)
   local modality = ids and self:modality(self.options.name)
   if not modality then

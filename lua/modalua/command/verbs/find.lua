@@ -8,8 +8,10 @@ local function amount_of(shown, all, level)
 end
 
 local function run_find(self)
-  if self.options.count and self.options.limit then
-    self:usage_error "--count and --limit contradict each other"
+  for _, name in ipairs(self.options.count and { "limit", "columns", "sort" } or {}) do
+    if self.options[name] then
+      self:usage_error("--count and --%s contradict each other", name)
+    end
   end
   local query, order = search.read(self)
   local modality = self:modality(self.options.name)
@@ -20,6 +22,9 @@ local function run_find(self)
   local found, columns, level = search.find(self, modality, query, order)
   if not found then
     return false
+  elseif self.options.count and self.options.csv then
+    self:show({ "count" }, { { count = #found.answers } })
+    return true
   elseif self.options.count then
     print(#found.answers)
     return true

@@ -45,7 +45,7 @@ local function run_job(self)
   if not done then
     self:report_error(err)
   end
-  if action == "status" or action == "wait" then
+  if action == "status" or action == "wait" or done and self:is_for_programs() then
     show_status(self, self:must(job:status()))
   end
   return done

@@ -15,6 +15,9 @@ local function run_store(self)
   local amount = search.count(#ids, self.options.level)
   if self.options.dry_run then
     self:note("would send %s to %s", amount, self:resolved(self.options.name))
+    if self:is_for_programs() then
+      self:show({ "to", "resources" }, { { to = self.options.name, resources = #ids } })
+    end
     return true
   elseif not consent.allows_amount(self, #ids, amount, WORDS) then
     return false
