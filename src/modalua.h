@@ -489,10 +489,11 @@ MODALUA_API int modalua_post(modalua_runtime *rt, const char *function, const ch
                              modalua_spawned_fn done, void *user, unsigned long *task);
 
 /* Cancels a task, and the tasks that it has started, as modalua_cancel cancels a run: the error "cancelled"
- * is thrown into them, also when they compute, and the end of grace_seconds kills them. Other tasks go on. A
- * call that has not begun does not begin. Its `done` gets MODALUA_E_CANCELLED, unless it ends otherwise
- * before. A second call changes nothing. Has no effect on a task that has ended. Any thread, at any time; not after
- * modalua_destroy has been called, and not from signal handlers. */
+ * is thrown into them, also when they compute, and the end of grace_seconds kills them. A task that computes
+ * without waiting notices the call only where modalua_cancel would reach it (see MODALUA_NO_HOOK). Other
+ * tasks go on. A call that has not begun does not begin. Its `done` gets MODALUA_E_CANCELLED, unless it ends
+ * otherwise before. A second call changes nothing. Has no effect on a task that has ended. Any thread, at any
+ * time; not after modalua_destroy has been called, and not from signal handlers. */
 MODALUA_API void modalua_cancel_task(modalua_runtime *rt, unsigned long task);
 
 /* Asks the run under way to end. The first call throws an error of kind "cancelled" into every
@@ -514,8 +515,8 @@ MODALUA_API void modalua_cancel_sticky(modalua_runtime *rt);
  * Wall clock. Negative before that time; -HUGE_VAL without a run, or when the run has no such time.
  * More than a second means that the script is inside a call that cannot be interrupted (see TRUST),
  * or that the thread which drives the runtime got no processor. The time that the host's own functions
- * take (modalua_register, search) does not count. Any thread, at any time; not after
- * modalua_destroy has been called. */
+ * take (modalua_register, search) does not count, nor does modalua_cancel_task, which ends no run. Any
+ * thread, at any time; not after modalua_destroy has been called. */
 MODALUA_API double modalua_overdue(const modalua_runtime *rt);
 
 /* What a runtime uses now, and what it has used. Set struct_size to sizeof(modalua_statistics) first.

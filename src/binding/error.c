@@ -233,6 +233,23 @@ static void push_table_text(lua_State *L, int table)
     lua_tostring(L, kind); /* a number becomes a text */
 }
 
+static void push_type(lua_State *L, int index)
+{
+    lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
+}
+
+/* Calls the method __tostring on the top, and pushes the text that it returns or throws. False: it gave none, and
+ * nothing is pushed. [-1, +(0|1), m] */
+static bool push_own_text(lua_State *L, int index)
+{
+    lua_pushvalue(L, index);
+    lua_pcall(L, 1, 1, 0);
+    if (lua_type(L, -1) == LUA_TSTRING)
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
 void error_push_text(lua_State *L, int index)
 {
     index = lua_absindex(L, index);
@@ -241,12 +258,12 @@ void error_push_text(lua_State *L, int index)
         lua_pushvalue(L, index);
         lua_tostring(L, -1);
     } else if (luaL_getmetafield(L, index, "__tostring") != LUA_TNIL) {
-        luaL_tolstring(L, index, NULL);
-        lua_remove(L, -2);
+        if (!push_own_text(L, index))
+            push_type(L, index);
     } else if (lua_istable(L, index)) {
         push_table_text(L, index);
     } else {
-        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
+        push_type(L, index);
     }
 }
 

@@ -46,8 +46,8 @@ bool error_is_code(lua_State *L, int index, const char *code);
 
 /* ---- any error value ---- */
 
-/* Pushes the text of an error value: a string as it is, what __tostring returns, the message of a table with its kind and
- * code; otherwise its type. [-0, +1, v] */
+/* Pushes the text of an error value: a string as it is, what __tostring returns or throws, the message of a table with
+ * its kind and code; otherwise its type. [-0, +1, m] */
 void error_push_text(lua_State *L, int index);
 
 /* ---- helpers ---- */

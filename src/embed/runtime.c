@@ -247,7 +247,7 @@ static void apply_settings(modalua_runtime *rt)
     lp->http.no_global_init = (c->flags & MODALUA_NO_GLOBAL_INIT) != 0;
     log_open(rt);
     gate_open(rt);
-    lp->cancel_tasks = spawned_cancel;
+    lp->on_task_cancels = spawned_cancel;
     lp->http.transport = c->transport;
     lp->http.transport_url = c->transport_url;
     lp->http.transport_user = c->user;

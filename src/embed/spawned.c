@@ -440,6 +440,6 @@ void modalua_cancel_task(modalua_runtime *rt, unsigned long id)
         if (s->id == id && s->state != ENDED)
             s->cancelled = true;
     pthread_mutex_unlock(&rt->spawned.lock);
-    loop_cancels_tasks(&rt->lp);
+    loop_request_task_cancels(&rt->lp);
     run_reach_script(rt);
 }

@@ -154,12 +154,19 @@ bool stop_is_waiting(lua_State *co)
     return *(uintptr_t *)lua_getextraspace(co) & MARK_WAITING;
 }
 
+/* Whether the run or the task that runs has been asked to stop, or a task of which the loop does not know yet. */
+static bool is_asked_to_stop(const loop *lp)
+{
+    return loop_cancels(lp) > 0 || (lp->current && lp->current->kill_due > 0) ||
+           atomic_load(&lp->task_cancels_requested);
+}
+
 /* Sets the hook when a request to stop came while no coroutine ran. It is not set again where it is
  * set: that would restart its count, and coroutines that alternate would never reach the end of it.
  */
 static void arm_late(loop *lp, lua_State *co)
 {
-    if (lp->owned && loop_cancels(lp) > 0 && lua_gethook(co) != stop_hook)
+    if (lp->owned && is_asked_to_stop(lp) && lua_gethook(co) != stop_hook)
         stop_arm(co);
 }
 
