@@ -331,7 +331,8 @@ end
 function transfer.items(target, which)
   local wanted = which or {}
   if wanted.state and not STATES[wanted.state] then
-    usage("items: there is no state '%s'", native.text_shown(wanted.state))
+    usage("items: there is no state '%s'; the states are todo, sending, sent, done, present, failed, unknown",
+      native.text_shown(wanted.state))
   end
   local L = assert(ledger.open(target, { create = false, only_read = true }))
   local next_item = L:items { state = wanted.state, reason = wanted.reason }

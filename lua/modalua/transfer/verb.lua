@@ -2,6 +2,7 @@
 -- succeeded, or the exit status. command.verbs.transfer has their arguments.
 local require = ...
 local json = require "modalua.json"
+local lists = require "core.lists"
 local modalua = require "modalua"
 local shown_times = require "transfer.shown_times"
 local task = require "modalua.task"
@@ -12,19 +13,29 @@ local verb = {}
 local INTERRUPTED = 130 -- the exit status
 local WATCH_SECONDS = 2
 
+-- The options of run that are passed on as they are.
+local PASSED = { "level", "several", "all", "concurrency", "join", "hours", "time_zone", "rate", "share", "gap", "retries", "max_failed",
+  "verify", "order", "max", "limit_results", "names", "yes", "dry_run", "once", "log", "metrics" }
+
+-- What messages quote, in words of the command.
+local NAMES = { from = "--from", to = "--to", TargetAet = "--to-aet", arrived_at = "--arrived-at", query = "Tag=Value",
+  items = "--items" }
+
 -- ---- calls of the public functions ----
 
-local QUOTED <const> = { from = "--from", to = "--to", TargetAet = "--to-aet", arrived_at = "--arrived-at" }
-
--- A message of transfer.transfer with its options as the command has them: "max_failed = 5" is "--max-failed 5".
+-- A message of transfer.transfer with its options as the command has them: "max_failed = 5" is "--max-failed 5", and "'from'" is "--from".
 local function in_words_of_the_command(message)
   local function option(name)
     return "--" .. name:gsub("_", "-")
   end
-  message = message:gsub("option '([%l_]+)'", option):gsub("'(%a[%a_]*)'", QUOTED)
-  return (message:gsub("%f[%l_]([%l_]+) = true", option):gsub("%f[%l_]([%l_]+) = ([\"%d])", function(name, value)
+  local function setting(name) -- at the beginning of the message, as in "hours: …" and "order must …"
+    return lists.has(PASSED, name) and option(name) or name
+  end
+  local function assignment(name, value)
     return option(name) .. " " .. value
-  end))
+  end
+  message = message:gsub("option '([%l_]+)'", option):gsub("%f[%l_]([%l_]+) = true", option)
+  return (message:gsub("%f[%l_]([%l_]+) = ([\"%d])", assignment):gsub("^%l[%l_]*%f[: ]", setting):gsub("'(%a[%a_]*)'", NAMES))
 end
 
 -- Calls a function of transfer.transfer. A mistake in the arguments, and a ledger that is not what it should be, end the command with
@@ -51,9 +62,6 @@ local function must(self, f, ...)
 end
 
 -- ---- run: the options ----
-
-local PASSED = { "level", "several", "all", "concurrency", "join", "hours", "time_zone", "rate", "share", "gap", "retries", "max_failed",
-  "verify", "order", "max", "limit_results", "names", "yes", "dry_run", "once", "log", "metrics" }
 
 -- Stops the command when more than one of these options was given. Returns the name of the one that was given, or nil.
 local function only_one(self, ...)
