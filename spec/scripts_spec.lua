@@ -263,10 +263,11 @@ describe("With the servers of a user,", function()
   end)
 
   it("echo_all says UNKNOWN to Nagios when it cannot ask", function()
-    for arguments, message in pairs { ["--only pacs,nosuch"] = "--only: the server knows no modality 'nosuch'",
+    for given, message in pairs { ["--only pacs,nosuch"] = "--only: the server knows no modality 'nosuch'",
       ["--except pacs,archive,ris"] = "there is no modality to ask", ["--timeout fast"] = "--timeout: 'fast' is not a whole number above 0",
-      ["--what"] = "unknown option '--what'", ["--metrics " .. directory .. "/none/x"] = "--metrics: " .. directory .. "/none/x.new: No such" } do
-      local result = play:shell('"$M" scripts/echo_all.lua --nagios ' .. arguments)
+      ["--what"] = "unknown option '--what'",
+      ["--metrics " .. directory .. "/none/x"] = "--metrics: " .. directory .. "/none/x.new: No such" } do
+      local result = play:shell('"$M" scripts/echo_all.lua --nagios ' .. given)
       assert.are.same({ "", 3 }, { result.err, result.status })
       contains(result.out, "UNKNOWN - " .. message)
     end

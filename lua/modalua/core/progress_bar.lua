@@ -63,7 +63,7 @@ local function bar_line(p)
   if has_share then
     parts[#parts + 1] = progress_bar.share_text(p.done, p.total, WIDTH)
   end
-  local unit = p.unit == "bytes" and "" or " " .. (p.unit or "")
+  local unit = p.unit and p.unit ~= "bytes" and " " .. p.unit or ""
   if has_share then
     parts[#parts + 1] = ("%s of %s%s"):format(amount_text(p.done, p.unit), amount_text(p.total, p.unit), unit)
   elseif p.done or p.total then
