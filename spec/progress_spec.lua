@@ -158,10 +158,10 @@ describe("progress", function()
         bar { op = "x", done = 1, total = 2 }
         bar { done = 7, seconds = 0/0, total = 1/0, unit = "bytes" }
         bar {}]])
-      for code, message in pairs { ["nil"] = "bar: a table such as { op = \"move\", done = 1, total = 2 } is expected (a nil was given)",
+      for given, message in pairs { ["nil"] = "bar: a table such as { op = \"move\", done = 1, total = 2 } is expected (a nil was given)",
         ["{ done = 'a' }"] = "bar: field 'done' must be a number (a string was given)",
         ["{ op = 1 }"] = "bar: field 'op' must be a string (a number was given)" } do
-        local result = command.run("-e", ('print(pcall(require "modalua".bar, %s))'):format(code))
+        local result = command.run("-e", ('print(pcall(require "modalua".bar, %s))'):format(given))
         assert.are.same({ "false\t(command line):1: " .. message .. "\n", "" }, { result.out, result.err })
       end
     end)

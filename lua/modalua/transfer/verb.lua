@@ -3,6 +3,7 @@
 local require = ...
 local json = require "modalua.json"
 local modalua = require "modalua"
+local output = require "command.output"
 local shown_times = require "transfer.shown_times"
 local task = require "modalua.task"
 local transfer = require "transfer.transfer"
@@ -341,7 +342,15 @@ function verb.report(self)
   if not (given.html or given.csv) then
     self:usage_error "give --html FILE, --csv FILE or both"
   end
-  must(self, transfer.report, given.ledger, { html = given.html, csv = given.csv })
+  if given.html == "-" and given.csv == "-" then
+    self:usage_error "only one of --html and --csv can go to standard output"
+  end
+  local function write(text)
+    output.write_piece(self.terminal, text)
+  end
+  must(self, transfer.report, given.ledger,
+    { html = given.html == "-" and write or given.html, csv = given.csv == "-" and write or given.csv })
+  output.write(self.terminal, "")
   return true
 end
 
