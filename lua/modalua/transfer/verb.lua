@@ -1,6 +1,7 @@
 -- transfer.verb: the commands of `modalua transfer`, a function each, which gets the session of the command and returns whether the command
 -- succeeded, or the exit status. command.verbs.transfer has their arguments.
 local require = ...
+local failure_text = require "transfer.failure_text"
 local json = require "modalua.json"
 local modalua = require "modalua"
 local output = require "command.output"
@@ -332,7 +333,8 @@ function verb.items(self)
   local next_item, state, control, closing <close> = call(self, transfer.items, self.options.ledger, filter) -- luacheck: ignore
   self:show_each(ITEM_COLUMNS, function()
     local item = next_item(state, control)
-    return item and shown_times.row(item)
+    local row = item and shown_times.row(item)
+    return row and (self.options.json or self.options.jsonl) and row or row and failure_text.row(row)
   end)
   return true
 end
