@@ -303,6 +303,11 @@ for _, version in ipairs(versions.few) do
         assert.matches("^<!DOCTYPE html>", read(page))
         assert.are.equal(1 + STUDIES, select(2, read(rows):gsub("\r\n", "")))
         assert.are.equal(2, run("report", ledger).status)
+        assert.are.same({ out = read(rows), err = "", status = 0 }, run("report", ledger, "--csv", "-"))
+        local out = run("report", ledger, "--html", "-", "--csv", directory .. "/again.csv").out
+        assert.matches("^<!DOCTYPE html>.*</html>\n*$", out)
+        assert.are.equal(read(rows), read(directory .. "/again.csv"))
+        assert.are.equal(2, run("report", ledger, "--html", "-", "--csv", "-").status)
         assert.are.same({ out = "", err = "6 items: the ledger is whole\n", status = 0 }, run("check", ledger))
         assert.is_true(assert(json.decode(run("check", ledger, "--json").out)).ok)
       end)

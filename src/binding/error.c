@@ -112,19 +112,25 @@ static void error_push_metatable(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
 }
 
-/* Pushes the innermost line of a script, such as "script.lua:12"; nil: there is none. Chunks of the
- * Lua half are named "=modalua…". [-0, +1, m] */
+/* Chunks of the Lua half are named "=modalua…". */
+bool error_find_line(lua_State *L, lua_Debug *ar)
+{
+    for (int level = 0; lua_getstack(L, level, ar); level++) {
+        lua_getinfo(L, "Sl", ar);
+        if (ar->currentline > 0 && strncmp(ar->source, "=modalua", 8) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* Pushes the innermost line of a script, such as "script.lua:12"; nil: there is none. [-0, +1, m] */
 static void error_push_where(lua_State *L)
 {
     lua_Debug ar;
-    for (int level = 0; lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sl", &ar);
-        if (ar.currentline > 0 && strncmp(ar.source, "=modalua", 8) != 0) {
-            lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
-            return;
-        }
-    }
-    lua_pushnil(L);
+    if (error_find_line(L, &ar))
+        lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+    else
+        lua_pushnil(L);
 }
 
 void error_from_message(lua_State *L, const char *kind, const char *code)

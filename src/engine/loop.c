@@ -241,6 +241,7 @@ void loop_begin(loop *lp)
     lp->stop = LOOP_GO;
     lp->reason = REASON_NONE;
     lp->kill_grace_end = 0;
+    lp->kill_place[0] = '\0';
     lp->thrown_by_hook = NULL;
     atomic_store(&lp->cancels, 0);
     loop_clear_deadline(lp);

@@ -11,6 +11,7 @@
 #ifndef ENGINE_LOOP_H
 #define ENGINE_LOOP_H
 
+#include <lua.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -20,7 +21,6 @@
 #include "base/wakeup.h"
 #include "http/http.h"
 
-typedef struct lua_State lua_State;
 typedef struct loop loop;
 typedef struct op op;
 typedef struct task task;
@@ -95,7 +95,9 @@ struct loop {
     double grace;          /* seconds from a cancel to the kill that follows */
     double kill_grace_end; /* until then <close> handlers may run after a kill; 0 = the kill has not
                               been thrown yet */
-    int exit_code;         /* of os.exit, with REASON_EXIT */
+    char kill_place[LUA_IDSIZE + 16]; /* where the script was when the kill was thrown, such as
+                              "script.lua:12"; "" = not known */
+    int exit_code;                    /* of os.exit, with REASON_EXIT */
 
     /* ---- the time that Lua takes, and the count hook (stop.c) ---- */
     double burst;               /* seconds that Lua may run between two waits; 0 = no limit */

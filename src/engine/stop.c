@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "binding/error.h"
@@ -227,10 +228,20 @@ static double grace(const loop *lp, double now)
     return lp->deadline > now + STOP_GRACE ? lp->deadline - now : STOP_GRACE;
 }
 
+/* Notes where the script is that a limit ends: when the error is read, its stack is gone. The first place counts;
+ * a kill is thrown again in the functions around it. */
+static void note_place(lua_State *L, loop *lp)
+{
+    lua_Debug ar;
+    if (lp->stop == LOOP_KILL && !lp->kill_place[0] && error_find_line(L, &ar))
+        snprintf(lp->kill_place, sizeof lp->kill_place, "%s:%d", ar.short_src, ar.currentline);
+}
+
 /* The next instruction calls the hook, which throws again when the grace period is over. */
 void stop_throw_kill(lua_State *L, loop *lp)
 {
     double now = clock_now(), *end = kill_grace_end(lp);
+    note_place(L, lp);
     set_count(L, 1);
     if (*end == 0)
         *end = now + grace(lp, now);

@@ -1,9 +1,11 @@
 -- transfer.verb: the commands of `modalua transfer`, a function each, which gets the session of the command and returns whether the command
 -- succeeded, or the exit status. command.verbs.transfer has their arguments.
 local require = ...
+local failure_text = require "transfer.failure_text"
 local json = require "modalua.json"
 local lists = require "core.lists"
 local modalua = require "modalua"
+local output = require "command.output"
 local shown_times = require "transfer.shown_times"
 local task = require "modalua.task"
 local transfer = require "transfer.transfer"
@@ -349,7 +351,8 @@ function verb.items(self)
   local next_item, state, control, closing <close> = call(self, transfer.items, self.options.ledger, filter) -- luacheck: ignore
   self:show_each(ITEM_COLUMNS, function()
     local item = next_item(state, control)
-    return item and shown_times.row(item)
+    local row = item and shown_times.row(item)
+    return row and (self.options.json or self.options.jsonl) and row or row and failure_text.row(row)
   end)
   return true
 end
@@ -359,7 +362,15 @@ function verb.report(self)
   if not (given.html or given.csv) then
     self:usage_error "give --html FILE, --csv FILE or both"
   end
-  must(self, transfer.report, given.ledger, { html = given.html, csv = given.csv })
+  if given.html == "-" and given.csv == "-" then
+    self:usage_error "only one of --html and --csv can go to standard output"
+  end
+  local function write(text)
+    output.write_piece(self.terminal, text)
+  end
+  must(self, transfer.report, given.ledger,
+    { html = given.html == "-" and write or given.html, csv = given.csv == "-" and write or given.csv })
+  output.write(self.terminal, "")
   return true
 end
 

@@ -189,8 +189,8 @@ local COMMANDS = {
     is_plain = true,
     arguments = {
       LEDGER,
-      { "option", name = "--html", argname = "FILE", description = "the page" },
-      { "option", name = "--csv", argname = "FILE", description = "the table" },
+      { "option", name = "--html", argname = "FILE", description = "the page; - is standard output" },
+      { "option", name = "--csv", argname = "FILE", description = "the table; - is standard output" },
     },
   },
   {
