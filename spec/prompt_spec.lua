@@ -321,7 +321,7 @@ describe("At the prompt", function()
       { "x = 20\r" }, { "error 'no'\r" }, { "local y = 2 return x + y\r", "22" }, { "x + 1\r", "21" }, { "_4 + 1;\r" },
       { "z = { password = 'hunter2' }\r" }, { "print 'p'\r", "p\n" }, { "if x then return end\r" }, { "_ + 1\r", "23" },
       { "help(modalua.json)\r" }, { "pp(In[1], Out[4])\r", '"x = 20"\n21\n' }, { "_err\r" },
-      { ".save " .. path .. "\r", "has 9 inputs; what may hold a secret was left out" },
+      { ".save " .. path .. "\r", "has 9 inputs; what may hold a secret was" },
       { "x = 1\r" }, { ".load " .. path .. "\r", "\n22\n21\np\n23\n" }, { "x + _\r", "\n43\n" },
       { ".save " .. path .. "\r", "inputs" }, { ".save " .. write("other.lua", "mine") .. "\r", "it stays as it is" },
       { ".load " .. write("bad.lua", "#!/bin/modalua\nerror 'bad'") .. "\r", "bad.lua:2: bad" }, { ".load /nosuch\r", "No such file" },
