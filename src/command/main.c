@@ -118,6 +118,32 @@ static void complete_config(modalua_config *config, command_options *o)
         enter_sandbox(config);
 }
 
+/* Whether the text, which is no URL, can be shown: it has no place where a password could be, such as the one in
+ * "user:password@host", or in "http://user:password". */
+static bool can_show_url(const char *url)
+{
+    if (strchr(url, '@'))
+        return false;
+    for (const char *at = url; (at = strchr(at, ':')) != NULL; at++)
+        if (strncmp(at, "://", 3) != 0 && at[1 + strspn(at + 1, "0123456789")] != '\0' &&
+            at[1 + strspn(at + 1, "0123456789")] != '/')
+            return false;
+    return true;
+}
+
+/* Prints why modalua_create has failed; of a wrong URL also where it comes from. */
+static void complain_of_start(const command_options *o, const char *why)
+{
+    const modalua_config *config = &o->config;
+    const char *source = config->url && config->url == o->own_url ? "--url" : "MODALUA_URL";
+    if (!config->url || strncmp(why, "url ", 4) != 0)
+        console_complain("cannot start: %s", why);
+    else if (can_show_url(config->url))
+        console_complain("cannot start: %s is '%s': %s", source, config->url, why);
+    else
+        console_complain("cannot start: %s: %s", source, why);
+}
+
 /* Makes *rt. After a failure *rt is NULL, and standard error says why. Returns as modalua_create. */
 static int make_runtime(modalua_runtime **rt, command_options *o, int argc, char **argv)
 {
@@ -138,7 +164,7 @@ static int make_runtime(modalua_runtime **rt, command_options *o, int argc, char
     if (status != MODALUA_OK) {
         const char *why =
             status == MODALUA_E_SYSTEM ? strerror(errno) : modalua_config_fault(config);
-        console_complain("cannot start: %s", why ? why : modalua_strerror(status));
+        complain_of_start(o, why ? why : modalua_strerror(status));
         modalua_destroy(*rt);
         *rt = NULL;
     }
