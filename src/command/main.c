@@ -400,12 +400,24 @@ static bool is_refused(const command_options *o)
     return why != NULL;
 }
 
+/* The verbs explain themselves; playground is none. */
+static bool asks_about_playground(const command_options *o, char **argv)
+{
+    char **words = argv + o->word;
+    return words[0] && strcmp(words[0], "help") == 0 && words[1] &&
+           strcmp(words[1], "playground") == 0 && !words[2];
+}
+
 static int dispatch(command_options *o, int argc, char **argv)
 {
     const char *word = argv[o->word];
     bool in_playground = word && strcmp(word, "playground") == 0;
     if (in_playground && !command_options_read(o, o->word + 1, argc, argv))
         return usage_error(argv[o->word]);
+    if (asks_about_playground(o, argv)) {
+        fputs(playground_help, stdout);
+        return EXIT_SUCCESS;
+    }
     if (o->help && in_playground)
         fputs(playground_help, stdout);
     else if (o->help)
