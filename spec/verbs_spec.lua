@@ -467,6 +467,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(130, result.status, text)
         assert.matches("0 of 3 studies moved from held to ANY, 1 unknown, 2 not tried or not finished", text)
         assert.matches("\27%[31mUNKNOWN", text)
+        assert.are.equal(2, select(2, text:gsub("\27%[31mNOT FINISHED", "")))
       end)
     end)
 

@@ -190,7 +190,8 @@ local COMMANDS = {
     arguments = {
       LEDGER,
       { "option", name = "--html", argname = "FILE", description = "the page; - is standard output" },
-      { "option", name = "--csv", argname = "FILE", description = "the table; - is standard output" },
+      { "option", name = "--csv", argname = "FILE", description = "the table; - is standard output. For a list, "
+        .. "`line` counts its lines without the header" },
     },
   },
   {
