@@ -106,7 +106,7 @@ for _, version in ipairs(versions.few) do
         contains(result.err, "modalua: stopped: 2 sent, 4 left\n")
         result = run("run", ledger)
         assert.are.same({ 0, "", STUDIES }, { result.status, result.out, arrived() })
-        contains(result.err, "modalua: finished: 6 sent\n")
+        contains(result.err, "modalua: finished: 6 sent (4 of them in this run)\n")
         result = run("run", ledger)
         assert.are.equal(0, result.status)
         local now = status()

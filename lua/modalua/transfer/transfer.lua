@@ -108,9 +108,12 @@ local function continue(L, row, plan, given)
   end
   check_titles(row, plan)
   if changes then
-    return L:change_settings(changes)
+    good, err = L:change_settings(changes)
   end
-  return true
+  if good and plan.list and plan.adds then
+    good, err = L:add_lines(plan.list.each, false, true)
+  end
+  return good and true, err
 end
 
 -- Makes the ledger of a new transfer. Nothing is written before all is checked. Returns L | nil, err.
@@ -199,13 +202,42 @@ local function ledger_file(text)
   return target and target.path
 end
 
+local POLL_SECONDS <const> = 0.25
+
+-- Ends the run in good order at the first Ctrl-C or SIGTERM of a script that the command runs: as Session:listen does for a verb. The
+-- command gives the function (src/command/signals.h). Elsewhere there are no signals to listen to: returns nil.
+local function listen(control, tell)
+  local poll_signal = package and package.loaded.modalua_signals
+  if not poll_signal then
+    return nil
+  end
+  local poller = native.spawn(function()
+    while true do
+      local name = poll_signal()
+      if name == "progress" and control.line then
+        control.line()
+      elseif name == "stop" then
+        control.stopping = true
+        tell { event = "note", message = "stopping: what is under way is finished first (Ctrl-C again cancels it); later, the same command "
+          .. "goes on" }
+      end
+      native.sleep(POLL_SECONDS)
+    end
+  end)
+  return setmetatable({}, { __close = function()
+    poller:cancel()
+    poll_signal(false)
+  end })
+end
+
 -- transfer.run(options [, control]). `control` is for the command, and is described in transfer.run.
 function transfer.run(given, control)
+  control = control or given.graceful and {} or nil
   local plan = read_plan(given, control)
   check_distinct("run", { { what = "the ledger", path = ledger_file(given.ledger) }, { what = "log", path = given.log },
     { what = "metrics", path = given.metrics }, { what = "items.file", path = given.items and given.items.file } })
   local view <close>, message = require "transfer.view".new { terminal = control and control.terminal, json = control and control.json,
-    progress = given.progress, log = given.log, metrics = given.metrics, names = given.names }
+    progress = given.progress, log = given.log, metrics = given.metrics, names = given.names, dry_run = given.dry_run }
   if not view then
     usage("run: %s", message)
   end
@@ -227,6 +259,7 @@ function transfer.run(given, control)
       view:line()
     end
   end
+  local listener <close> = given.graceful and listen(control, tell) or nil -- luacheck: ignore
   if plan.note then
     tell { event = "note", message = plan.note }
   end

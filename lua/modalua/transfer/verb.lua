@@ -1,6 +1,7 @@
 -- transfer.verb: the commands of `modalua transfer`, a function each, which gets the session of the command and returns whether the command
 -- succeeded, or the exit status. command.verbs.transfer has their arguments.
 local require = ...
+local closing = require "transfer.closing"
 local json = require "modalua.json"
 local modalua = require "modalua"
 local shown_times = require "transfer.shown_times"
@@ -49,7 +50,7 @@ end
 
 -- ---- run: the options ----
 
-local PASSED = { "level", "several", "all", "concurrency", "join", "hours", "time_zone", "rate", "share", "gap", "retries", "max_failed",
+local PASSED = { "level", "several", "add", "all", "concurrency", "join", "hours", "time_zone", "rate", "share", "gap", "retries", "max_failed",
   "verify", "order", "max", "limit_results", "names", "yes", "dry_run", "once", "log", "metrics" }
 
 -- Stops the command when more than one of these options was given. Returns the name of the one that was given, or nil.
@@ -158,45 +159,13 @@ local function is_partial(self)
   return self.options.max or self.options.once or self.options.dry_run
 end
 
--- The lines of a list that name nothing that can be sent.
-local function lines_without_items(summary)
-  local lines, n = summary.lines or {}, 0
-  for _, outcome in ipairs { "NOT FOUND", "AMBIGUOUS", "INVALID", "FAILED" } do
-    n = n + (lines[outcome] or 0)
-  end
-  return n
-end
-
--- One line about what is left, for standard error.
-local function closing_line(summary)
-  if summary.state == "finished" and summary.found == 0 and not summary.lines then
-    return "modalua: finished: nothing was found"
-  end
-  local parts = { ("%d sent"):format(count(summary, "done")) }
-  for _, part in ipairs { { "already there", "present" }, { "failed", "failed" }, { "unknown", "unknown" },
-    { "left", "todo", "sending", "sent" } } do
-    local n = count(summary, table.unpack(part, 2))
-    parts[#parts + 1] = n > 0 and ("%d %s"):format(n, part[1]) or nil
-  end
-  if (summary.unfinished or 0) > 0 and summary.state ~= "finished" then
-    parts[#parts + 1] = ("%d of what was begun not done"):format(summary.unfinished)
-  end
-  if lines_without_items(summary) > 0 then
-    parts[#parts + 1] = ("%d lines of the list without a study"):format(lines_without_items(summary))
-  end
-  if summary.unproven > 0 then
-    parts[#parts + 1] = ("%d parts of the search are not proven to be complete"):format(summary.unproven)
-  end
-  return ("modalua: %s: %s"):format(summary.state, table.concat(parts, ", "))
-end
-
 local function status_of(self, control, summary, err)
   local left = count(summary, "todo", "sending", "sent")
   if control.stopping and (left > 0 or not summary.complete) then
     return INTERRUPTED
   elseif err then
     return 1
-  elseif count(summary, "failed", "unknown") + lines_without_items(summary) + summary.unproven > 0 or summary.state == "paused" then
+  elseif count(summary, "failed", "unknown") + closing.lines_without_items(summary) + summary.unproven > 0 or summary.state == "paused" then
     return 1
   elseif is_partial(self) then
     return (summary.unfinished or 0) == 0 and 0 or 1
@@ -219,7 +188,7 @@ function verb.run(self, query)
   if not summary then
     return false
   end
-  self:note("%s", closing_line(summary))
+  self:note("modalua: %s", summary.text)
   return status_of(self, control, summary, err)
 end
 
