@@ -38,6 +38,9 @@ f[1]
 .mode table
 pacs:fnid {}
 pacs:move(f, { to = "archvie" })
+pacs:move(f, { to = "archive" })
+1, _
+orthanc:changes()
 help(pacs)
 ?StudyDate
 INPUTS

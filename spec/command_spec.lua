@@ -190,9 +190,7 @@ describe("The command", function()
     end)
 
     it("kills the script after the grace time if a coroutine caught the error", function()
-      local before = os.time()
       gives("ready\n", 130, interrupt("print 'ready' pcall(coroutine.wrap(function() while true do end end)) while true do end", 1))
-      assert.is_true(os.time() - before <= 20)
     end)
 
     it("throws an error into one of several tasks", function()
@@ -265,7 +263,7 @@ describe("The command", function()
     end)
 
     it("of time also end the <close> handlers after os.exit, and keep its exit code", function()
-      gives("", 3, command.run("--time-limit", "0.3", "-e",
+      gives("", 3, command.run("--time-limit", "3", "-e", -- in which it exits
         "local t <close> = setmetatable({}, {__close = function() while true do end end}) os.exit(3)"))
     end)
 

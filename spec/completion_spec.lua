@@ -54,6 +54,8 @@ describe("What completes a command line", function()
       { { "find", "pacs", "patientn" }, { "PatientName=" } },
       { { "find", "pacs", "PatientSex=" }, { "PatientSex=F", "PatientSex=M", "PatientSex=O" } },
       { { "find", "pacs", "StudyDate=t" }, { "StudyDate=today", "StudyDate=tomorrow" } },
+      { { "find", "pacs", "StudyDate=2024-01-01..to" }, { "StudyDate=2024-01-01..today", "StudyDate=2024-01-01..tomorrow" } },
+      { { "find", "pacs", "PatientID=..to" }, {} },
       { { "find", "pacs", "--columns", "StudyDate,PatientN" }, { "StudyDate,PatientName" } },
       { { "find", "pacs", "--sort=-StudyDat" }, { "--sort=-StudyDate" } },
       { { "transfer", "st" }, { "status" } },
@@ -240,10 +242,12 @@ describe("The completion of", function()
     end
     local out = prints("HOME=$D fish --no-config", [[
       source ./script.fish
-      for line in "modalua fi" "modalua find pacs StudyDate=to" "modalua playground move pacs --to a" "modalua upload ima"
+      for line in "modalua fi" "modalua find pacs StudyDate=to" "modalua playground move pacs --to a" "modalua upload ima" \
+          "modalua find pacs 'PatientN" 'modalua find pacs "PatientN'
         complete -C $line
       end]])
-    assert.are.equal("find\tsearches a modality\nStudyDate=today\nStudyDate=tomorrow\narchive\nimage.dcm\n", out)
+    assert.are.equal("find\tsearches a modality\nStudyDate=today\nStudyDate=tomorrow\narchive\nimage.dcm\n"
+      .. "PatientName=\nPatientName=\n", out)
   end)
 
   it("a shell that it does not know is refused", function()

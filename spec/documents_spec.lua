@@ -105,7 +105,8 @@ describe("With the playground's servers,", function()
     end
   end
 
-  for _, path in ipairs { "README.md", "scripts/README.md", "scripts/tutorial.md", "scripts/shapes.md", "scripts/pyorthanc.md" } do
+  for _, path in ipairs { "README.md", "src/command/README.md", "scripts/README.md", "scripts/tutorial.md", "scripts/shapes.md",
+    "scripts/pyorthanc.md" } do
     it("every script in " .. path .. " does what the text says", function()
       local count = 0
       for code, rest in served.read_file(path):gmatch "\n```lua\n(.-)\n```\n\n?([^\n]*\n?[^\n]*\n?[^\n]*\n?[^\n]*\n?)" do

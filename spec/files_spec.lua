@@ -190,12 +190,12 @@ describe("download", function()
   end)
 
   it("can wait long for the first byte, and take long in total, but fails if the server stops in the middle", function()
-    local quick = modalua.connect(server.url, { timeout = 1, retries = 0 })
-    assert.are.equal(2, quick:download("/delay?s=1.5&body={}", target)) -- as for an archive, which the server makes first
-    assert.are.equal(15, quick:download("/drip?bytes=15&s=0.1", target))
+    local quick = modalua.connect(server.url, { timeout = 2, retries = 0 })
+    assert.are.equal(2, quick:download("/delay?s=2.5&body={}", target)) -- as for an archive, which the server makes first
+    assert.are.equal(25, quick:download("/drip?bytes=25&s=0.1", target))
     os.remove(target)
     local err = fails({ kind = "timeout" }, quick:download("/hold?name=silent&body=ab&send=1", target))
-    contains(err.message, "nothing came through for 1.0 s")
+    contains(err.message, "nothing came through for 2.0 s")
     nothing_is_left()
   end)
 
@@ -310,9 +310,9 @@ describe("upload", function()
   end)
 
   it("can be answered late, once everything has been sent", function()
-    local quick = modalua.connect(server.url, { timeout = 1 })
+    local quick = modalua.connect(server.url, { timeout = 2 })
     served.write_file(path "source", "instance")
-    answers(1, "/delay", { s = 1.5, body = STORED })
+    answers(1, "/delay", { s = 2.5, body = STORED })
     assert.are.equal("Success", assert(quick:upload(path "source")).Status)
   end)
 

@@ -9,7 +9,7 @@ local served = require "spec.support.served"
 local task = require "modalua.task"
 local versions = require "spec.support.versions"
 
-local PATIENCE <const> = 2 -- seconds for which a client waits for a server that may come back
+local PATIENCE <const> = 4 -- seconds for which a client waits for a server that may come back
 local STUDY <const> = { StudyInstanceUID = "1.2.3" }
 
 -- How an operation ends if the server died while it handled the first request. A read was retried without success. A search is sent only

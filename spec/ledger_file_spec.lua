@@ -125,6 +125,16 @@ describe("A ledger is refused", function()
     is_refused(path, ("'%s' is not a ledger: it is no SQLite database"):format(path))
   end)
 
+  it("when a part of it is missing, or when its version is none", function()
+    local L <const> = ledgers.new(database)
+    L:close()
+    local path = L.opened .. ".cut"
+    output_of("head -c 3000 %s >%s", L.opened, path)
+    is_refused(path, ("the ledger '%s' is damaged"):format(path))
+    output_of([[sqlite3 %s 'PRAGMA user_version = -5']], L.opened)
+    is_refused(L.opened, ("'%s' is not a ledger"):format(L.opened))
+  end)
+
   it("when it is the database of another application, which stays as it is", function()
     local path = database.new_target()
     output_of([[sqlite3 %s 'CREATE TABLE item(id INTEGER PRIMARY KEY)']], path)

@@ -684,6 +684,78 @@ for name, database in ledgers.databases() do
         assert.is_true(has "kept")
       end)
 
+      -- All that the ledger holds, as text.
+      local function content()
+        local tables = {}
+        for i, table_name in ipairs { "transfer", "slice", "worker", "item", "attempt", "line", "line_item", "tally", "minute",
+          "history" } do
+          tables[i] = assert(L:query(("SELECT * FROM %s ORDER BY 1, 2"):format(table_name)))
+        end
+        return tables
+      end
+
+      -- Calls f again and again: the first time the first statement fails, then the second one, until none does. Asserts that nothing is
+      -- written before that. Returns how many statements there are.
+      local function fail_each(f)
+        local before, failing, run = content(), 0, L.run
+        finally(function() L.run = nil end)
+        while true do
+          local n = 0
+          failing = failing + 1
+          function L.run(self, ...)
+            n = n + 1
+            if n == failing then
+              return run(self, "SELECT * FROM no_such_table")
+            end
+            return run(self, ...)
+          end
+          local done, err = f()
+          L.run = nil
+          if done then
+            assert.are_not.same(before, content())
+            is_whole(L)
+            return failing - 1
+          end
+          assert.are.equal("database", err.kind)
+          assert.are.same(before, content())
+        end
+      end
+
+      it("of several statements, whichever of them fails", function()
+        assert.is_true(fail_each(function()
+          return L:add_items(ledgers.items(5), { cursor = "a", slices = { { kind = "dates", answers = 5, finds = 1, proof = "none" },
+            { kind = "undated", answers = 0, finds = 1, proof = "none" } } })
+        end) >= 6)
+        assert.is_true(fail_each(function()
+          return L:add_lines(function()
+            local i = 0
+            return function()
+              i = i + 1
+              return i <= 501 and { tag = "AccessionNumber", text = "A" .. i, value = "A" .. i } or nil
+            end
+          end, true)
+        end) >= 7)
+        assert.is_true(fail_each(function()
+          return L:set_lines { { n = 1, outcome = "FOUND", items = ledgers.items(2, 5) }, { n = 2, outcome = "NOT FOUND" } }
+        end) >= 6)
+        local items
+        assert.is_true(fail_each(function()
+          local err
+          items, err = L:claim(6)
+          return items, err
+        end) >= 6)
+        assert.is_true(fail_each(function()
+          return L:record { { id = items[1].id, from = "sending", to = "sent" }, { id = items[2].id, from = "sending", to = "present",
+            arrived = 2 }, { id = items[3].id, from = "sending", to = "failed", reason = "gone", attempt = { kind = "dicom" } } }
+        end) >= 6)
+        bring(items[4], "done", { arrived = 1 })
+        assert.is_true(fail_each(function()
+          return L:confirm { { id = items[2].id, arrived = 3 }, { id = items[4].id, gone = true, message = "it has gone" } }
+        end) >= 7)
+        assert.is_true(fail_each(function() return L:retry {} end) >= 5)
+        assert.is_true(fail_each(function() return L:change_settings { concurrency = 3 } end) >= 3)
+      end)
+
       it("and lets tasks of one worker wait for each other", function()
         local order = {}
         local function one(n)

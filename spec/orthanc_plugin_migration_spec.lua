@@ -4,6 +4,8 @@ local expect = require "spec.support.expect"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local plugin = require "spec.support.plugin"
+local served = require "spec.support.served"
+local transfer = require "modalua.transfer"
 local versions = require "spec.support.versions"
 
 local contains, happens = expect.contains, expect.happens
@@ -48,7 +50,7 @@ for _, version in ipairs(versions.few) do
     -- Starts a server with one of the scripts, which has begun when it follows the changes.
     local function start(name, settings, more)
       local entry = settings or {}
-      entry.source = assert(page[name], name)
+      entry.source = entry.source or assert(page[name], name)
       return plugin.start(version, { aet = "HERE", scripts = { [name] = entry }, settings = more,
         modalities = { archive = receivers[1]:modality(), ["mr-archive"] = receivers[2]:modality() },
         extra = { StableAge = 1, DicomAlwaysAllowStore = true, DicomCheckCalledAet = false } })
@@ -168,6 +170,37 @@ for _, version in ipairs(versions.few) do
       send(server, "BB", "CT")
       happens(function() return patients(server.client) == "A" end)
       assert.are.equal("BB", patients(receivers[1].client))
+    end)
+
+    it("go on with a transfer that the end of the server has stopped", function()
+      local ledger = os.tmpname()
+      os.remove(ledger)
+      local server <close> = start("transfer", { At = "04:30", Arguments = { ledger },
+        source = page.transfer:gsub("all = true", "%0, gap = 3600", 1) }) -- it waits behind the first study
+      local instances = {}
+      for i = 1, 4 do
+        instances[i] = instance(i, "P" .. i, "CT")
+      end
+      archive.send(instances, { server:modality() }, "SENDER")
+      assert(server:act("transfer", "start"))
+      local receiver = receivers[1].client
+      local since = receiver:get("/changes", { last = true }).Last
+      happens(function() return transfer.status(ledger) and transfer.status(ledger).items.done == 1 end)
+      server:stop()
+      assert.are.equal(1, server:count_logged "script transfer: ended, as the server stops")
+      assert.are.equal(1, #receiver:get "/studies")
+      assert(transfer.set(ledger, { gap = 0 }))
+      served.write_file(server:path "transfer", page.transfer)
+      server:start_again()
+      assert(server:act("transfer", "start"))
+      happens(function() return server:log_of("transfer"):find "sent\t4\n" end)
+      assert.are.equal("P1 P2 P3 P4", patients(receiver))
+      local new = 0
+      for _ in receiver:changes { since = since, type = "NewInstance" } do
+        new = new + 1
+      end
+      assert.are.equal(4, new)
+      os.remove(ledger)
     end)
 
     it("filter what is received, and look at the archive regularly", function()

@@ -106,6 +106,7 @@ host.route("/failing", function() error "the route fails" end)
 host.route("/nan", function() return { 0 / 0 } end)
 host.route("/object", function() error { message = "an object is thrown" } end)
 host.route("/table", function() error {} end)
+host.route("/tostring", function() error(setmetatable({}, { __tostring = error })) end)
 host.route("/fields", function() return nil, { kind = "disk", code = 28, message = "the disk is full" } end)
 host.route("/large", function(request) return #request.body end)
 host.route("/missing", function() return require "modalua".connect():get "/studies/nope" end)
@@ -294,7 +295,8 @@ for _, version in ipairs(versions) do
       local page <close> = io.popen(("curl -s -i %s/modalua/app"):format(server.url))
       contains(page:read "a", "X-Frame-Options: DENY\r\n")
       assert.are.equal("../modalua/app", client:get("/plugins/modalua").RootUri) -- Orthanc Explorer, in /app/, links to it
-      fails({ status = 404 }, client:get "/modalua/routes/routes/other")
+      contains(fails({ status = 404, code = "not_found" }, client:get "/modalua/routes/routes/other").message,
+        "the server has nothing at this path: the script 'routes' has no route /other (HTTP 404)")
       fails({ status = 404 }, client:get "/modalua/routes/nobody/hello")
       contains(fails({ status = 503 }, client:get "/modalua/routes/well/hello").message,
         "modalua in the server cannot take this request at the moment: the script does not run (HTTP 503)")
@@ -306,6 +308,7 @@ for _, version in ipairs(versions) do
       end
       fails({ status = 510 }, client:get("/modalua/routes/routes/status", { x = 510 }))
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/table").message, "(error object is a table value)")
+      contains(fails({ status = 500 }, client:get "/modalua/routes/routes/tostring").message, "(error object is a table value)")
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/fields").message, "the disk is full (kind disk, code 28)")
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/nan").message, "cannot encode NaN")
       contains(fails({ status = 500 }, client:get "/modalua/routes/routes/object").message, "an object is thrown")
@@ -324,7 +327,10 @@ for _, version in ipairs(versions) do
       end
       assert.are.same({ Result = { "HERE" }, Output = "1\tnil\n", Error = json.null },
         execute "print(1, io) return { require 'modalua'.connect():system().Name }")
-      assert.are.equal("script:1: unexpected symbol near <eof>", execute("x =").Error.message)
+      local wrong = execute("\nx =").Error
+      assert.are.same({ "syntax", "script:2: unexpected symbol near <eof>", "script", 2 },
+        { wrong.kind, wrong.message, wrong.module, wrong.line })
+      assert.are.equal("refused", execute("return nil, 'refused'").Error.message)
       contains(execute("error 'mine'").Error.message, "mine")
       fails({ status = 413 }, client:post("/modalua/execute", ("x"):rep((1 << 20) + 1)))
       assert.are.equal("(error object is a table value)", execute("error {}").Error.message)
@@ -426,6 +432,9 @@ print "decides"
       "its filter gives no answer, and the setting FilterDefault rejects: the script has not answered in time")
     fails({ status = 403 }, client:get "/statistics")
     fails({ status = 403 }, client:get("/system", { no = 1 }))
+    contains(fails({ status = 409 }, server:act("decides", "stop")).message, "also the one that starts it")
+    assert(server:act("decides", "restart"))
+    happens(function() return client:get "/system" end)
     contains(server:log_of "decides", "there is no filter 'ReceivedCStoreInstnce', did you mean 'ReceivedCStoreInstance'?")
 
     local function dcmtk(line, ...)
@@ -559,7 +568,8 @@ describe("The configuration of the plugin", function()
       scripts["bad" .. i] = row[2]
     end
     scripts["bad name"] = ""
-    local server <close> = plugin.start(version, { scripts = scripts, settings = { AllowExecut = true } })
+    local server <close> = plugin.start(version, { scripts = scripts, settings = { AllowExecut = true, ModulePath = "/etc/lua;x/?.lua",
+      RouteTimeLimit = 0.0001 } })
     happens(function() return server:is("good", "done") end)
     assert.are.equal(1, #server.client:get "/modalua/scripts")
     for i, row in ipairs(BAD) do
@@ -568,6 +578,8 @@ describe("The configuration of the plugin", function()
     end
     assert.are.equal(1, server:count_logged "Modalua has no setting 'AllowExecut', did you mean 'AllowExecute'?")
     assert.are.equal(1, server:count_logged "the name of the script 'bad name' must consist of")
+    assert.are.equal(1, server:count_logged "Modalua.ModulePath must be absolute paths with '?', such as")
+    assert.are.equal(1, server:count_logged "Modalua.RouteTimeLimit must be a number of seconds, at least 0.001")
     fails({ status = 403 }, server.client:post("/modalua/execute", "return 1"))
   end)
 
@@ -590,12 +602,14 @@ describe("The configuration of the plugin", function()
   end)
 
   -- At most one line after 1, 2, 4, … seconds: a dozen of them would take an hour.
-  it("does not let a filter or a route that fails fill the log", function()
+  it("does not let a filter, a route or a request that fails fill the log", function()
     local server <close> = plugin.start(version, { settings = { FilterDefault = "accept" }, scripts = {
       faulty = { Filters = { "IncomingHttpRequest" }, source = [[
 local host = require "modalua".host
 host.filter("IncomingHttpRequest", function(request) error { kind = "mine", path = request.path } end)
 host.route("/fails", function() error {} end)
+local orthanc = require "modalua".connect()
+for _ = 1, 300 do orthanc:get "/nope" end
 print "begins"
 ]] } } })
     happens(function() return server:log_of("faulty"):find "begins" end)
@@ -603,7 +617,7 @@ print "begins"
       fails({ status = 500 }, server.client:get "/modalua/routes/faulty/fails")
     end
     for _, text in ipairs { "the setting FilterDefault accepts: (error object is a table value) (kind mine)",
-      "route /fails failed: (error object is a table value)" } do
+      "route /fails failed: (error object is a table value)", "GET http://this-orthanc.invalid/nope 404" } do
       local lines, number = 0, 0
       for line in server:log_of("faulty"):gmatch "[^\n]+" do
         if line:find(text, 1, true) then
@@ -624,6 +638,29 @@ print "begins"
     end
     local server <close> = plugin.start(version, { scripts = { good = "" }, settings = { Strict = true } })
     happens(function() return server:is("good", "done") end)
+  end)
+
+  it("lives through a restart of the server within its process", function()
+    local server <close> = plugin.start(version, { scripts = {
+      loops = "print 'begins' while true do end",
+      routes = "require 'modalua'.host.route('/hello', function() return 'hello' end) print 'begins'" } })
+    happens(function() return server.client:get "/modalua/routes/routes/hello" == "hello" end)
+    happens(function() return server:log_of("loops"):find "begins" end)
+    server.client:post("/tools/reset", {}) -- the answer may get lost
+    happens(function() return server:count_logged "script loops: ended, as the server stops" == 1 end)
+    happens(function() return server.client:get "/modalua/routes/routes/hello" == "hello" end)
+    assert.are.equal(2, server:count_logged "script routes: starts")
+  end)
+
+  it("says where scripts find modules, but those in a sandbox do not", function()
+    local folder = served.folder "modules"
+    served.write_file(folder .. "/mine.lua", "return 'my module'")
+    local server <close> = plugin.start(version, { settings = { ModulePath = folder .. "/?.lua" }, scripts = {
+      finds = "print(require 'mine')", boxed = { source = "print(pcall(require, 'mine'))", Sandbox = true } } })
+    happens(function() return server:is("finds", "done") and server:is("boxed", "done") end)
+    contains(server:log_of "finds", "my module")
+    contains(server:log_of "boxed", "false\t")
+    os.execute("rm -r " .. folder)
   end)
 end)
 

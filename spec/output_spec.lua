@@ -66,7 +66,7 @@ describe("The output of verbs", function()
       assert.are.equal("id,modality,level,answers\n", out("queries", "--csv"))
       local result = run("move", "pacs", "--to", "archive", "PatientID=NONE", "--csv")
       assert.are.equal(1, result.status)
-      assert.matches("^StudyDate,[^\n]*\n$", result.out)
+      assert.matches("^outcome,StudyDate,[^\n]*,error,kind,code,verified\n$", result.out)
     end)
 
     it("has a quote in front of cells that a spreadsheet would run, with --safe-csv", function()
@@ -114,9 +114,10 @@ describe("The output of verbs", function()
   end)
 
   describe("on a terminal that is too small for it", function()
-    local function on_terminal(pager, arguments, steps)
-      return terminal.run({ columns = 100, rows = 20, arguments = arguments,
-        environment = ("LC_CTYPE=C.UTF-8 MODALUA_URL=%s PAGER=%s"):format(servers.LOCAL.url, command.quote(pager)) }, steps or {})
+    -- `program`: what takes the place of the command.
+    local function on_terminal(pager, arguments, steps, program)
+      return terminal.run({ columns = 100, rows = 20, arguments = arguments, environment = ("LC_CTYPE=C.UTF-8 MODALUA_URL=%s PAGER=%s M=%s")
+        :format(servers.LOCAL.url, command.quote(pager), command.quote(program or command.path)) }, steps or {})
     end
 
     it("goes through the pager", function()
@@ -141,6 +142,21 @@ describe("The output of verbs", function()
       assert.are.equal(1, select(2, shown:gsub("\nover\n", "")))
     end)
 
+    it("is printed without the pager as far as it came, when Ctrl-C ends it", function()
+      local ledger, path = sample_ledger.open { items = 1100 }
+      ledger:close()
+      local wrapper = command.file(([[#!/bin/sh
+        export ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0"
+        DISTURB=hold DISTURB_PLACE=$(($(wc -c <%s) / 4 * 3)) LD_PRELOAD=%s exec %s "$@"]]):format(path,
+        command.quote((assert(os.getenv "MODALUA_DISTURB"))), command.quote(command.path)))
+      shell("chmod +x " .. wrapper)
+      local shown, status = on_terminal("sed 's/^/| /'", "transfer items " .. path, { { wait = "held\n" }, { send = "\3" } }, wrapper)
+      sample_ledger.remove(path)
+      os.remove(wrapper)
+      assert.are.equal(130, status)
+      assert.are.equal(500, select(2, shown:gsub("\n[^|\n]* todo ", "\n")))
+    end)
+
     it("leaves Ctrl-C to the pager", function()
       local shown, status, err = on_terminal([[trap 'echo caught' INT; echo paging; read word </dev/tty; echo "$word"]], "find pacs",
         { { wait = "paging\n" }, { send = "\3" }, { wait = "caught\n" }, { send = "over\r" }, { wait = "23 studies\n" } })
@@ -154,6 +170,7 @@ describe("The output of verbs", function()
     local shown, status = terminal.run({ columns = 40, arguments = arguments, environment = "MODALUA_URL=" .. servers.LOCAL.url }, {})
     assert.are.equal(2, status)
     assert.are.equal(("modalua: transfer:\n'%s':\nNo such file or directory\n"):format(path), (shown:gsub("`.*", "")))
+    contains(shown, "\n`modalua transfer run --help` explains\nthe arguments\n")
     shown = terminal.run({ columns = 40, arguments = "-u http://127.0.0.1:1 echo" }, {})
     for line in shown:gmatch "[^\n]+" do
       assert.is_true(#line <= 40, line)
@@ -243,6 +260,29 @@ describe("The output of verbs", function()
         contains(result.err, message)
       end
     end
+  end)
+
+  it("has the same header, and a document, when nothing is found", function()
+    for words, header in pairs {
+      ["move pacs --to archive PatientID=NONE"] = "outcome,StudyDate,PatientID,PatientName,ModalitiesInStudy,StudyDescription,"
+        .. "AccessionNumber,StudyInstanceUID,error,kind,code,verified\n",
+      ["store archive PatientID=NONE"] = "to,resources,instances\n",
+      ["commit archive PatientID=NONE"] = "transaction,state,kept,failed\n",
+    } do
+      local csv, document = shell(('"$M" %s --csv'):format(words)), shell(('"$M" %s --json'):format(words))
+      assert.are.same({ 1, header }, { csv.status, csv.out })
+      assert.are.same({ 1, "[]\n" }, { document.status, document.out })
+    end
+  end)
+
+  it("says how names are compared when a name without '*' has found nothing", function()
+    local HINT <const> = "modalua: a name is compared as a whole: PatientName='SMITH*' finds those that begin so\n"
+    contains(run("find", "pacs", "PatientName=SMITH", "StudyDate=2020-01-01..").err, HINT)
+    for _, filter in ipairs { "PatientName=SMITH*", "PatientID=SMITH", "PatientName=SMITH^JOHN^A^DR" } do
+      assert.is_nil(run("find", "pacs", filter).err:find(HINT, 1, true), filter)
+    end
+    contains(run("transfer", "lung.ledger").err, "unknown command 'lung.ledger'; the commands are run, status, pause, ")
+    contains(run("transfer", "rnu").err, "unknown command 'rnu'; did you mean 'run'?\n")
   end)
 
   it("is there for programs also where people get a line on standard error alone", function()

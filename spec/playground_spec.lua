@@ -69,7 +69,7 @@ local function find(client, level, filter)
 end
 
 local function dicom(program, caller, called, port, host)
-  return command.shell(("%s -to 5 -ta 5 -aet %s -aec %s %s %d"):format(program, caller, called, host or "127.0.0.1", port)).status
+  return command.shell(("%s -to 60 -ta 60 -aet %s -aec %s %s %d"):format(program, caller, called, host or "127.0.0.1", port)).status
 end
 
 local first_instances -- the instances at pacs, with the first version
@@ -108,7 +108,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(ground[name].aet, assert(server:system()).DicomAet)
         for _, peer in ipairs(assert(server:modalities())) do
           assert.are_not.equal(name, peer)
-          assert(server:post("/modalities/" .. peer .. "/echo", { Timeout = 5 }))
+          assert(server:post("/modalities/" .. peer .. "/echo", { Timeout = 60 }))
         end
         assert.are.equal(2, #server:modalities())
       end

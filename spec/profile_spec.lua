@@ -71,6 +71,24 @@ describe("The configuration file", function()
     fails("the server 'ward' is not a table with a url", run("return { servers = { ward = {} } }", '"$M" ' .. code()))
   end)
 
+  it("has no key twice in a table, of which Lua would take the last one", function()
+    for text, key in pairs {
+      ['return { servers = { a = { url = "http://127.0.0.1:1" }, a = { url = "URL", password = "hunter2" } } }'] = "a",
+      ['return { servers = { a = { url = "URL", ["url"] = "URL" } } }'] = "url",
+      ["return { default = 'a'; servers = {}, --[[ x ]] default = 'b' }"] = "default",
+    } do
+      fails(("it has '%s' twice in a table"):format(key), run(text, '"$M" ' .. code()))
+    end
+    for _, text in ipairs {
+      [=[return { servers = { a = { url = "URL", ca = nil }, -- b = 1, b = 2
+        b = { url = "URL" }, ["c"] = { url = [==[x, a = 1, a = ]] ]==] .. "\", b = {", headers = { a = "x", b = 'a = 1, a = 2' } } },
+        --[==[ default = 1, ]==] default = "a" }]=], -- the same keys in comments, in strings and in other tables
+      [[local a = { url = "URL" } return { servers = { a = a, b = { url = a.url == a.url and "x" } }, default = "a" }]],
+    } do
+      gives(server.url, "nil", run(text, '"$M" ' .. code()))
+    end
+  end)
+
   it("has a lower priority than options, environment and arguments", function()
     gives(server.url, "nil", run(BOTH, ('"$M" -u %s %s'):format(server.url, code())))
     gives(server.url, "nil", run(BOTH, ('MODALUA_URL=%s "$M" %s'):format(server.url, code())))
@@ -98,12 +116,12 @@ describe("The configuration file", function()
   end)
 
   it("can set all options of connect, which the script can override", function()
-    local text = [[return { servers = { s = { url = "URL", timeout = 1, retries = 0, headers = { ["X-Ward"] = "7" } } } }]]
+    local text = [[return { servers = { s = { url = "URL", timeout = 2, retries = 0, headers = { ["X-Ward"] = "7" } } } }]]
     local ask = "-e " .. command.quote [[
       local modalua = require "modalua"
       local client = modalua.connect { profile = "s" }
       print(client:get("/echo").headers["x-ward"], (select(2, client:get "/hang").kind))
-      print(modalua.connect { profile = "s", timeout = 9 }:get("/delay?s=1.2&body={}") ~= nil)
+      print(modalua.connect { profile = "s", timeout = 9 }:get("/delay?s=2.2&body={}") ~= nil)
       print(modalua.connect { profile = "s", headers = { ["X-Bed"] = "1" } }:get("/echo").headers["x-ward"])]]
     local result = run(text, '"$M" ' .. ask)
     assert.are.equal("7\ttimeout\ntrue\nnil\n", result.out, result.err)

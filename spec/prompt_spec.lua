@@ -243,6 +243,44 @@ describe("At the prompt", function()
     end), ("%s at %s\n%s at %s"):format(plain[1], plain[2], coloured[1], coloured[2]))
   end
 
+  it("a prompt begins a row, also behind a part of a line", function()
+    screen.run({ columns = 60, rows = 16, arguments = DEAD }, function(s)
+      s:shows "\n>"
+      s:send ".shell printf 'a part'\r"
+      s:shows "\na part\n>"
+      s:send "io.write 'another' x = y.z\r"
+      s:shows "\nanother\nstdin:1: attempt to index"
+      s:send ".once | cat; printf third\r"
+      s:send "5\r"
+      s:shows "\n5\nthird\n>"
+      s:send "local x"
+      looks(s, "\nthird\n> \27[35mlocal\27[39m x\n")
+    end)
+  end)
+
+  it("the line is there again after Ctrl-Z", function()
+    screen.run({ columns = 60, rows = 16, environment = "PS1='shell$ '", shell = true }, function(s)
+      s:shows "shell$"
+      s:send('"$M" ' .. DEAD .. "\r")
+      s:shows "\n>"
+      s:send "local x = 5"
+      s:shows "> local x = 5"
+      s:send "\26"
+      s:matches "Stopped.*shell%$\n"
+      s:send "fg\r"
+      s:matches "shell%$ fg\n.*\n> local x = 5\n"
+      s:send " return x\r"
+      s:shows "> local x = 5 return x\n5\n>"
+    end)
+  end)
+
+  it("what is typed faster than it is drawn gets its colours at the end", function()
+    local raw, words = folder .. "/raw", ("local "):rep(50)
+    session({ { words .. "1", open = { wait = words .. "1" } }, { "\3" } }, "NO_COLOR= TERMINAL_RAW=" .. raw)
+    local painted = select(2, file "raw":gsub("\27%[0;35m", "")) -- 7500 when each key draws; the terminal may give the keys in parts
+    assert.is_true(painted >= 50 and painted < 300, painted)
+  end)
+
   it("colours change nothing but colours, in windows of 40, 80 and 200 columns", function()
     local KEYS <const> = { ("local 漢字 = { 'e\u{301}', [[x]], "):rep(3), LEFT, LEFT, "漢", HOME, "漢 ", "\27f\27f", "'", "\127\127", END,
       "\23", pasted "a\tb\tc漢\td\nif 'x' then\n", UP, "word ", "\18x =", "\7", "\1\11", "\25", "\31",
@@ -313,6 +351,32 @@ describe("At the prompt", function()
     end)
   end)
 
+  it("a signal that ends the command does so when what it runs has ended", function()
+    for _, wait in ipairs { ".shell kill -TERM $PPID; echo se''nt", "os.execute 'kill -TERM $PPID' modalua.task.sleep(600)" } do
+      local _, status, err = terminal.run({ arguments = DEAD }, { { wait = "> " }, { send = wait .. "\r" } })
+      assert.are.same({ 0, "" }, { status, err })
+    end
+  end)
+
+  it("the end of the terminal is the end of the programs that were started", function()
+    local _, status, err = terminal.run({ arguments = DEAD }, { { wait = "> " }, { send = ".shell kill -HUP $PPID; sleep 600\r" } })
+    assert.are.same({ 0, "" }, { status, err })
+  end)
+
+  it("a terminal that can do nothing has a prompt without an editor", function()
+    local out = session({ { "1 + 1\r", "\n2\n" }, { "for i = 1, 2 do\r", open = MORE }, { "\4" }, { "3 + 3\r", "\n6\n" },
+      { ".history\r", "the history is empty" } }, "TERM=dumb")
+    contains(out, "help shows how to start")
+  end)
+
+  it("a line with a NUL is not run", function()
+    local result = command.shell([[printf 'x = 1\nx = 2\0 y = 3\nprint(x)\n' | "$M" -E -i]])
+    assert.are.same({ "the line is not UTF-8, or has a NUL, and was not run: does the terminal use another encoding?\n", 0 },
+      { result.err, result.status })
+    contains(result.out, "> 1\n")
+    session { { "\27[200~x = 2\0\27[201~\r", "has a NUL" }, { "x\r", "nil\n" } }
+  end)
+
   it("libedit edits the lines where readline is not installed", function()
     write("libreadline.so.8", "")
     local out = session({
@@ -335,6 +399,12 @@ describe("At the prompt", function()
     assert.are.equal("printed\n10\n", file "all")
   end)
 
+  it("a program begins when there is something for it to read, and not at once", function()
+    session { { ".once | echo begun >>" .. folder .. "/log; cat\r" }, { "x = io.open '" .. folder .. "/log'\r" },
+      { "x == nil and 'late'\r", "late" } }
+    assert.are.equal("begun\n", file "log")
+  end)
+
   it("a program that does not read its output to the end does no harm", function()
     session { { ".once | head -1\r" }, { "print(('x\\n'):rep(500000))\r", "x\n" }, { "1 + 1\r", "\n2\n" } }
   end)
@@ -345,7 +415,8 @@ describe("At the prompt", function()
       { "x = 20\r" }, { "error 'no'\r" }, { "local y = 2 return x + y\r", "22" }, { "x + 1\r", "21" }, { "_4 + 1;\r" },
       { "z = { password = 'hunter2' }\r" }, { "print 'p'\r", "p\n" }, { "if x then return end\r" }, { "_ + 1\r", "23" },
       { "help(modalua.json)\r" }, { "pp(In[1], Out[4])\r", '"x = 20"\n21\n' }, { "_err\r" },
-      { ".save " .. path .. "\r", "has 9 inputs; what may hold a secret was left out" },
+      { "goto l ::l:: w = x\r" }, { "goto l ::l:: w = w\r" },
+      { ".save " .. path .. "\r", "has 11 inputs; what may hold a secret" },
       { "x = 1\r" }, { ".load " .. path .. "\r", "\n22\n21\np\n23\n" }, { "x + _\r", "\n43\n" },
       { ".save " .. path .. "\r", "inputs" }, { ".save " .. write("other.lua", "mine") .. "\r", "it stays as it is" },
       { ".load " .. write("bad.lua", "#!/bin/modalua\nerror 'bad'") .. "\r", "bad.lua:2: bad" }, { ".load /nosuch\r", "No such file" },
@@ -360,6 +431,13 @@ describe("At the prompt", function()
     session { { "c, _err = nil, { password = 'hunter2' }\r" }, { "x = 1\r" }, { "_err\r" }, { ".save " .. path .. "\r", "has 1 input" } }
     lacks(file "errors.lua", "hunter2")
     assert.are.equal(2, select(2, file "errors.lua":gsub("\n%-%- An input about the last error was left out%.\n", "")))
+  end)
+
+  it(".save keeps inputs apart from one another", function()
+    local path = folder .. "/apart.lua"
+    session { { "x = print\r" }, { "(print or x)('q') x = x\r", "q\n" }, { "goto l ::l:: x('r')\r" }, { "goto l ::l:: x('s')\r" },
+      { ".save " .. path .. "\r", "has 4 inputs" } }
+    assert.are.same({ "q\nr\ns\n", "", 0 }, { command.run(path).out, command.run(path).err, command.run(path).status })
   end)
 
   it(".watch shows a value again and again, until Ctrl-C", function()

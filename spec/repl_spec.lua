@@ -197,6 +197,12 @@ describe("A session", function()
     shows("the local variable x exists in this line only; without 'local' it stays", "local x = 5")
     shows("5", "local x = 5 return x")
     contains(fails "a != b", "~=")
+    shows("nil\nthere is no True; there is true", "True")
+    shows("nil\nthere is no history; there is the command .history", "history")
+    contains(fails "pacs:echo\npacs:find()", "pacs:echo()")
+    rawset(_G, "f", native.found { client = modalua.connect "http://x", id = "0-0", modality = "x", level = "Study", answers = {},
+      notes = {} })
+    contains(fails "for x in f do end", "hint: the answers are a list: for _, answer in ipairs(found) do")
     contains(fails "x += 1", "x = x + 1")
     contains(fails "orthanc.modality 'x'", "colon")
     contains(fails "\\d", "begin with a dot")
@@ -211,7 +217,9 @@ describe("A session", function()
     local _, text = line ".help"
     contains(text, ".mode")
     assert.are.equal("quit", (line ".quit"))
-    assert.are.equal("quit", (line "exit"))
+    for _, input in ipairs { "exit", "quit", "exit()", "quit ( ) ;" } do
+      assert.are.equal("quit", (line(input)))
+    end
     assert.are.equal("history", (line ".history"))
     assert.are.equal("quit", (line ".exit"))
     contains(select(2, line ".help exit"), ".quit")
@@ -243,6 +251,23 @@ describe("A session", function()
     shows('{ { PatientName = "山田^太郎", Size = 1.5 }, { PatientName = "A", Size = 2 } }', rows)
     line ".mode table"
     shows("{ 1, { a = 2 } }", "{1, {a = 2}}")
+  end)
+
+  it("shows the warning of a search in each mode, but not in a file", function()
+    rawset(_G, "f", native.found { client = modalua.connect "http://x", id = "?", modality = "x", level = "Study",
+      answers = { { PatientID = "1" } }, notes = { odd = "one answer is odd" } })
+    local warning = rawget(_G, "f").warning
+    for _, mode in ipairs { "csv", "lines", "json", "lua", "table" } do
+      line(".mode " .. mode)
+      contains(select(2, line "f"), "\n" .. warning)
+      evaluate.line "f"
+      local own, shown, before = own_globals(), {}, print
+      own.print = function(part) shown[#shown + 1] = part end
+      local told = evaluate.show { raw = true }
+      own.print = before
+      assert.are.equal(mode ~= "table" and warning or nil, told)
+      assert.are.equal(mode == "table", table.concat(shown):find(warning, 1, true) ~= nil)
+    end
   end)
 
   it("names a variable only for the value that it has", function()
@@ -725,13 +750,13 @@ describe("The prompt on a terminal", function()
   end)
 
   it("rejects input that is not UTF-8", function()
-    session({}, { { "x = 'caf\xe9'\r", "not UTF-8, and was not run" }, { "x\r", "nil\n" } })
+    session({}, { { "x = 'caf\xe9'\r", "not UTF-8, or has a NUL, and was not run" }, { "x\r", "nil\n" } })
   end)
 
   it("shows what is printed at once, also where it updates the line of a run as a whole", function()
     local raw <const> = os.tmpname()
     session({ environment = "TERMINAL_RAW=" .. raw }, {
-      { "s = require 'modalua.task'.sleep s(1.2) io.write 'fir' io.write 'st\\n'\r", "first" },
+      { "s = require 'modalua.task'.sleep s(1.2) io.write 'fir' io.write 'st\\n'\r", "\nfirst" },
       { "for i = 1, 40 do s(0.05) end print('la' .. 'st')\r", "last" },
     })
     local file <close> = assert(io.open(raw))
@@ -798,8 +823,11 @@ describe("The prompt on a terminal", function()
 
     it("without secrets", function()
       session({ environment = state() }, { { "x = { password = 'hunter2' }\r" }, { "x = 'https://u:hunter2@host/'\r" },
-        { "x = { Token = 'hunter2' }\r" }, { " x = 'hunter2'\r" }, { "x = 'fine'\r" } })
-      assert.are.equal("x = 'fine'\n700\n600\n", file())
+        { "x = { Token = 'hunter2' }\r" }, { " x = 'hunter2'\r" }, { "x = 'fine'\r" }, { "pw = 'hunter2'\r" },
+        { "db_pass = 'hunter2'\r" }, { "headers = 'Bearer hunter2'\r" }, { "api_key = 'hunter2'\r" },
+        { ".shell true -u me:hunter2\r" }, { ".shell true --user=me:hunter2\r" },
+        { ".shell true -uhttp://host/ x-u y:z upward passed\r" } })
+      assert.are.equal("x = 'fine'\n.shell true -uhttp://host/ x-u y:z upward passed\n700\n600\n", file())
     end)
 
     it("where it can write it, or else says once that it cannot", function()

@@ -149,7 +149,7 @@ describe("With the servers of a user,", function()
       assert.are.same({ "", 2 }, { result.out, result.status })
       assert.matches("^" .. name .. ": " .. option:gsub("%-", "%%-") .. " %u+ is needed: ", result.err)
     end
-    for words, message in pairs { ["PatientID="] = "'PatientID=' is not Tag=Value", [""] = "no filter is given, such as PatientID=4711",
+    for words, message in pairs { ["PatientID="] = "'PatientID=' has no value", [""] = "no filter is given, such as PatientID=4711",
       ["StudyDate=31.1.2024"] = "StudyDate = '31.1.2024': write 2024-01-31",
       ["--max 0 PatientID=1"] = "'0' is not a whole number above 0" } do
       local result = play:shell('"$M" scripts/find_and_move.lua --from pacs --to archive ' .. words)
@@ -185,6 +185,8 @@ describe("With the servers of a user,", function()
       { "find_and_move --from pacs --to nosuch PatientID=MOD-0002", "--to: the server knows no modality 'nosuch' to send to" },
       { "find_and_move --from pa/cs --to archive PatientID=1", "--from: 'pa/cs' is not a valid name" },
       { "find_and_move --from pacs --to archive 'PatientID=?*' 'PatientName=*'", "'PatientID=?* PatientName=*' would match everything" },
+      { "find_and_move --from pacs --to archive PatientID=", "'PatientID=' has no value and would match everything" },
+      { "find_and_move --from pacs --to archive PatientID", "'PatientID' is not Tag=Value" },
       { "find_and_move --from pacs --to archive PatientNam=X", "PatientNam is no DICOM keyword" },
       { "find_studies --from pacs --output @/none/x PatientID=1", "--output: @/none/x: No such file or directory" },
       { "compare_archives --from pacs --to nosuch PatientID=1", "--to: 'nosuch': the server knows no modality" },
@@ -474,6 +476,7 @@ describe("With the servers of a user,", function()
     assert.matches("^date +time +Modality +station +PatientID [^\n]*\n20260102 +101500 +CT +ANY +MOD%-0002[^\n]*\n$", result.out)
     result = run("worklist_table", "--worklist", "ris", "--date", "2026-01-02..2026-01-03", "--csv")
     assert.are.equal(5, #lines_of(result.out))
+    contains(play:shell('"$M" worklist ris PatientName=NOBODY').err, "a name is compared as a whole: PatientName='NOBODY*' finds those")
   end)
 
   it("compare_archives lists what is missing, as a list for pull_cohort", function()
@@ -554,5 +557,7 @@ describe("With the servers of a user,", function()
     assert.are.equal(2, transfer.status(ledger).settings.concurrency)
     contains(served.read_file(ledger .. ".html"), "<html")
     assert.are.equal(4, #lines_of(served.read_file(ledger .. ".csv")))
+    local all = run("migrate", with_pair("--ledger", directory .. "/all.ledger", "--all", "--dry-run"))
+    contains(all.out, "23 studies found: 0 moved, ")
   end)
 end)

@@ -291,7 +291,7 @@ for _, version in ipairs(versions) do
       end
       local own <close> = orthanc.start { binary = version.binary, modalities = modalities }
       local function destination(from, ...)
-        local result = command.run("-u", own.url, "check", "other", "--json", "--timeout", "1", "--from", from, ...)
+        local result = command.run("-u", own.url, "check", "other", "--json", "--timeout", "60", "--from", from, ...)
         local rows = assert(json.decode(result.out))
         local row = rows[#rows]
         assert.matches("^destination", row.check)

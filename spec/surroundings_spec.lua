@@ -240,7 +240,7 @@ describe("The command", function()
         end
         local path = case[3] and folder .. "/history" or folder .. "/other/history"
         local out = terminal.session({ environment = "MODALUA_HISTORY=" .. path }, { { "1 + 1\r", "2" }, { "2 + 2\r", "4" } })
-        assert.are.equal(1, select(2, out:gsub("modalua: the history cannot be written: ", "")), out)
+        assert.are.equal(1, select(2, out:gsub("modalua: the history cannot be written:", "")), out)
         if case[3] then
           assert.are.equal(case[3] .. "\n", shell("stat -c '%F %a' $D/history").out)
         end
@@ -270,7 +270,7 @@ describe("The command", function()
       for home, complaints in pairs(homes) do
         local environment = "TERM=xterm; unset MODALUA_HISTORY XDG_STATE_HOME XDG_CONFIG_HOME; " .. home .. "; export TERM"
         local out = terminal.session({ environment = environment }, { { "1 + 1\r", "2" }, { "2 + 2\r", "4" } })
-        assert.are.equal(complaints, select(2, out:gsub("modalua: the history cannot be written: ", "")), home .. ": " .. out)
+        assert.are.equal(complaints, select(2, out:gsub("modalua: the history cannot be written:", "")), home .. ": " .. out)
       end
     end)
   end)

@@ -2,12 +2,15 @@
 -- refuses. The waits between tries are shortened (points.seconds).
 local archive = require "spec.support.archive"
 local dcmtk = require "spec.support.dcmtk"
+local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
+local ledgers = require "spec.support.ledgers"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local part = require "spec.support.part"
 local compare, holdings, points = part "transfer.compare", part "core.holdings", part "transfer.points"
 local breaker, native = part "transfer.breaker", part "core.native"
+local confirm, ledger = part "transfer.confirm", part "transfer.ledger"
 local send_outcome, unknown_target = part "transfer.send_outcome", part "transfer.unknown_target"
 local qrd = require "spec.support.qrd"
 local simulated = require "spec.support.simulated"
@@ -37,6 +40,14 @@ end
 
 local function items(summary, state)
   return summary.items[state] or 0
+end
+
+-- Until it is closed, waits that are shorter than a quarter of an hour are shortened so much, and the patience of a run less: on a slow
+-- machine too, it ends with another error, or after more tries, before that patience is over.
+local function be_patient(shortened, patience)
+  local before = points.seconds
+  function points.seconds(n) return n / (n < 900 and shortened or patience) end
+  return setmetatable({}, { __close = function() points.seconds = before end })
 end
 
 -- The number of items that have lost a try.
@@ -148,6 +159,7 @@ for i, version in ipairs(versions) do
       local pacs = modalua.connect(world.pacs.url)
       local known = assert(pacs:get "/modalities/archive/configuration")
       assert(pacs:delete "/modalities/archive")
+      local patient <close> = be_patient(40, 4) -- luacheck: ignore
       finally(function() assert(pacs:put("/modalities/archive", known)) end)
       local run, seen = start(world, {})
       local summary, err = run:join()
@@ -221,7 +233,7 @@ describe("A transfer", function()
   local seconds = points.seconds
 
   setup(function()
-    function points.seconds(n) return n / 2000 end
+    function points.seconds(n) return n / (n < 3600 and 2000 or 100) end -- a day of patience must not end on a slow machine
   end)
 
   teardown(function()
@@ -248,6 +260,7 @@ describe("A transfer", function()
     end
     local world = world_of(pacs, sink, ports)
     local server <close> = world.us -- luacheck: ignore
+    local patient <close> = be_patient(2000, 100) -- luacheck: ignore
     local run, seen = start(world, {})
     local summary, err = run:join()
     assert.is_nil(summary)
@@ -364,6 +377,33 @@ describe("A transfer", function()
     end
     assert.are.same({ "finished", 8 }, { summary.state, items(summary, "done") })
     assert.are.same(reasons, seen)
+  end)
+
+  it("is compared at its end with both sides at once", function()
+    local peer <close> = dicomd.start() -- it answers a C-FIND when it is let
+    local server <close> = orthanc.start { binary = versions[2].binary,
+      modalities = { pacs = peer:modality "HELDF1", archive = peer:modality "HELDF2" } }
+    local client, folder = modalua.connect(server.url), transfers.folder()
+    finally(function() os.execute("rm -r " .. folder) end)
+    local L <close> = assert(ledger.open(folder .. "/ledger", { create = true }))
+    assert(L:begin(ledgers.DESCRIPTION))
+    assert(L:join { host = "spec", pid = 1 })
+    assert(L:take_finder())
+    assert(L:add_items(ledgers.items(1), {}))
+    local id = assert(L:claim(1))[1].id
+    assert(L:record { { id = id, from = "sending", to = "present", arrived = 1 } })
+    local comparison = task.spawn(function()
+      local run = { ledger = L, breaker = breaker.new(native.now), control_stop = function() return false end, tell = function() end,
+        spawn = function(f) f() end }
+      run.items = { compares = function() return true end, bell = { ring = function() end }, compare = compare.new { client = client,
+        level = "Study", source = client:modality "pacs", destination = { kind = "modality", modality = client:modality "archive" } } }
+      return confirm.is_confirmed(run)
+    end)
+    happens(function() return peer:count "C-FIND" == 2 end) -- the source is asked while the destination has not answered
+    assert.are.equal(1, #L:unconfirmed(1))
+    peer:let()
+    comparison:join()
+    assert.are.equal(0, #L:unconfirmed(1))
   end)
 
   it("notices at the end what the destination has lost, and sends it once more", function()

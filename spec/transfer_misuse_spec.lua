@@ -34,12 +34,16 @@ for _, version in ipairs(versions.few) do
       world:reset()
     end)
 
-    -- Asserts that run throws the text, and makes no ledger.
+    -- Asserts that run throws the text, and makes no ledger, nor any other file. Those of other runs stay as they are.
     local function refuses(options, message)
+      local log, metrics = folder .. "/refused.log", folder .. "/refused.prom"
+      served.write_file(metrics, "of another run")
+      options.log, options.metrics = log, metrics
       local good, err = pcall(transfers.run, world, options)
       assert.is_false(good, "run accepted: " .. message)
       contains(tostring(err), message)
-      assert.is_nil(served.read_file(world.ledger))
+      assert.are.same({ n = 3, nil, nil, "of another run" }, table.pack(served.read_file(world.ledger), (served.read_file(log)),
+        (served.read_file(metrics))))
     end
 
     local function run(options)

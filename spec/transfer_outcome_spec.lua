@@ -203,6 +203,51 @@ describe("A side that is out of resources", function()
   end)
 end)
 
+describe("0xC000 of a source, where this server cannot ask the destination,", function()
+  -- What becomes of an item: "later", or "failed". moved: something was moved before; goods: how many transfers have ended well since the
+  -- item was first refused.
+  local function outcome(retries, moved, goods)
+    local err, seen = native.fail("move", "dicom", nil, "cannot process"), nil
+    err.dimse_status = 0xC000
+    local books = { totals = function() return { todo = { items = 9 }, done = { items = moved and 1 or 0 } } end,
+      describe = function() return {} end }
+    local worker = { suspicion = part "transfer.unknown_target".new("pacs", books), breaker = breaker.new(native.now), run_n = 1,
+      settings = { retries = retries }, ledger = books, compare = { expect = function() return true end },
+      send = { echo_destination = function() end }, sent = function() end, postpone = function() seen = "later" end,
+      fail = function() seen = "failed" end }
+    local function good()
+      send_outcome.take(worker, { { id = 0, began = native.now() } }, {}, nil)
+    end
+    local function refuse()
+      send_outcome.take(worker, { { id = 1, began = math.huge } }, nil, err)
+    end
+    if moved then
+      good()
+    end
+    refuse()
+    for i = 1, goods or 0 do
+      good()
+      seen = i == goods and refuse() or seen
+    end
+    return seen, worker.breaker.sides
+  end
+
+  it("is no answer of the destination: the item loses no try, and the side is to be blamed", function()
+    assert.are.same({ "later", 1 }, { outcome(3, true) })
+    assert.are.same({ "later", 1 }, { outcome(0, true) })
+  end)
+
+  it("is of the item when others go through meanwhile", function()
+    assert.are.equal("failed", (outcome(3, true, 3)))
+    assert.are.equal("later", (outcome(3, true, 2)))
+  end)
+
+  it("may be of a source that does not know the destination, while nothing was moved", function()
+    assert.are.same({ "later", 0 }, { outcome(3, false) }) -- transfer.unknown_target
+    assert.are.same({ "failed", 0 }, { outcome(0, false) }) -- which needs another try
+  end)
+end)
+
 describe("A transfer at its last items", function()
   local now, clock = native.now, 0
 
@@ -359,9 +404,10 @@ describe("A transfer that has failed, where nothing can be compared,", function(
 end)
 
 describe("The comparison at the end", function()
-  -- Compares three studies of which the source seems to have got more. Of the second one that cannot be told; fault: the source has not
-  -- answered. Returns the numbers of those that are confirmed, the notes, the failures of a side, and the run. spawn: that of the run.
-  local function compared(fault, spawn)
+  -- Compares three studies of which the source seems to have got more. Of the second one that cannot be told; case.fault: the source
+  -- has not answered; case.word: what the run is as its task begins. Returns the numbers of those that are confirmed, the notes, the sides
+  -- that have failed, and the run. spawn: that of the run. No real source says that it has more than it lists.
+  local function compared(case, spawn)
     local open, confirmed, notes, failures = {}, {}, {}, {}
     for i = 1, 3 do
       open[i] = { id = i, key = "1.2." .. i, expected = 5, arrived = 5, verified = "uids" }
@@ -388,31 +434,35 @@ describe("The comparison at the end", function()
       if item.id ~= 2 then
         return false
       end
-      compare.source.fault = fault
-      return nil, native.fail("transfer", "decode", nil, "the source lists only 5 of its 7 instances")
+      compare.source.fault = case.fault
+      return nil, native.fail("transfer", "decode", nil, "the source lists only 5 of its 7 instances"), "from"
     end
     run.items = { compare = compare, compares = function() return true end, bell = { ring = function() end },
-      side_failed = function(_, err) table.insert(failures, err.message) end }
+      side_failed = function(_, _, side) table.insert(failures, side) end }
+    if case.word then
+      run[case.word] = true
+    end
     assert.is_false(confirm.is_confirmed(run))
     return confirmed, notes, failures, run
   end
 
-  it("confirms a study of which the source lists less than it says, with a note", function()
-    local confirmed, notes, failures = compared(nil)
-    assert.are.same({ 1, 2, 3 }, confirmed)
-    assert.are.same({ "whether the source has got more of 1.2.2 is not known: the source lists only 5 of its 7 instances" }, notes)
-    assert.are.same({}, failures)
-  end)
-
-  it("records what it has compared before a side fails", function()
-    local confirmed, _, failures = compared "away"
-    assert.are.same({ 1 }, confirmed)
-    assert.are.equal(1, #failures)
-  end)
+  for title, case in pairs {
+    ["confirms a study of which the source lists less than it says, with a note"] = { confirmed = { 1, 2, 3 },
+      notes = { "whether the source has got more of 1.2.2 is not known: the source lists only 5 of its 7 instances" }, sides = {} },
+    ["records what it has compared before a side fails"] = { fault = "away", confirmed = { 1 }, notes = {}, sides = { "from" } },
+    ["stops when the run is paused"] = { word = "paused", confirmed = {}, notes = {}, sides = {} },
+    ["stops when the run is ending"] = { word = "ending", confirmed = {}, notes = {}, sides = {} },
+  } do
+    it(title, function()
+      local confirmed, notes, sides, run = compared(case)
+      assert.are.same({ case.confirmed, case.notes, case.sides }, { confirmed, notes, sides })
+      assert.is_false(run.confirming)
+    end)
+  end
 
   it("is one task, beside which the loop of the run goes on", function()
     local tasks = {}
-    local confirmed, _, _, run = compared(nil, function(f) table.insert(tasks, f) end)
+    local confirmed, _, _, run = compared({}, function(f) table.insert(tasks, f) end)
     assert.is_false(confirm.is_confirmed(run))
     assert.are.same({ 1, {} }, { #tasks, confirmed })
     tasks[1]()
@@ -420,15 +470,4 @@ describe("The comparison at the end", function()
     assert.is_true(confirm.is_confirmed(run))
     assert.are.equal(1, #tasks)
   end)
-
-  for _, word in ipairs { "paused", "ending" } do
-    it("stops when the run is " .. word, function()
-      local tasks = {}
-      local confirmed, _, _, run = compared(nil, function(f) table.insert(tasks, f) end)
-      run[word] = true
-      tasks[1]()
-      assert.are.same({}, confirmed)
-      assert.is_false(run.confirming)
-    end)
-  end
 end)

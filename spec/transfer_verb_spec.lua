@@ -204,6 +204,37 @@ for _, version in ipairs(versions.few) do
         contains(result.err, "the server knows no modality 'pasc'; did you mean 'pacs'?\n")
       end)
 
+      it("refuses what cannot be meant, as wrong usage, in words of the command, and makes no ledger", function()
+        local us, own = modalua.connect(servers.LOCAL.url), servers.LOCAL:modality()
+        assert(us:put("/modalities/own", own))
+        assert(us:put("/peers/self", { Url = servers.LOCAL.url }))
+        assert(us:put("/peers/other", { Url = servers.ARCHIVE.url }))
+        local long = directory .. "/long.csv"
+        served.write_file(long, ("a"):rep(1 << 21))
+        for _, case in ipairs {
+          { "say which column has the values, as --column", "--from", "pacs", "--to", "archive", "--items", long },
+          { "there is no day 2024-13-01", "--from", "pacs", "--to", "archive", "StudyDate=20241301" },
+          { "is a range that ends before it begins", "--from", "pacs", "--to", "archive", "StudyDate=20240131-20240101" },
+          { "StudyDate = '-' is no value for a date", "--from", "pacs", "--to", "archive", "StudyDate=-" },
+          { "--from is empty", "--from", "", "--to", "archive", "PatientID=T1" },
+          { "--to is empty", "--from", "pacs", "--to", "", "PatientID=T1" },
+          { "--to-peer is empty", "--from-local", "--to-peer", "", "PatientID=T1" },
+          { "--to-aet is the source itself", "--from", "pacs", "--to-aet", "PACS", "PatientID=T1" },
+          { "--from and --to are the same: the modality 'own' is this Orthanc itself", "--from-local", "--to", "own", "PatientID=T1" },
+          { "--from and --to are the same: the modality 'own' is this Orthanc itself", "--from", "own", "--to-local", "PatientID=T1" },
+          { "--from and --to are the same: the peer 'self' is this Orthanc itself", "--from-local", "--to-peer", "self", "PatientID=T1" },
+          -- at the source all would be found, and nothing would be sent
+          { "--arrived-at is the source itself", "--from-local", "--to-peer", "other", "--arrived-at", servers.LOCAL.url, "PatientID=T1" },
+          { "--arrived-at is the source itself", "--from", "pacs", "--to", "archive", "--arrived-at", servers.PACS.url, "PatientID=T1" },
+        } do
+          local result = run("run", ledger, table.unpack(case, 2))
+          assert.are.same({ 2, "" }, { result.status, result.out, served.read_file(ledger) }, case[1])
+          contains(result.err, case[1])
+          assert.is_true(#result.err < 1000)
+        end
+        assert(us:delete "/modalities/own")
+      end)
+
       it("refuses a ledger of another transfer", function()
         assert.are.equal(0, begin("PatientID=T1", "--dry-run").status)
         local result = begin("PatientID=T2")
@@ -241,6 +272,9 @@ for _, version in ipairs(versions.few) do
         assert.are.equal(2, result.status)
         contains(result.err, "nothing is to be changed: give a setting, such as --concurrency 4\n`modalua transfer set --help` explains")
         assert.are.equal(2, run("set", ledger, "--hours", "never").status)
+        result = run("set", ledger, "--hours", "")
+        assert.are.equal(2, result.status)
+        contains(result.err, "--hours is empty: write always to allow all hours")
       end)
 
       it("items lists items as lines, CSV and JSON", function()

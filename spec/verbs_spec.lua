@@ -283,7 +283,8 @@ for _, version in ipairs(versions) do
           { 1, "Did you mean PatientName?", "pacs", "PatientNam=X*" },
           { 1, "did you mean PatientName instead of PatientNam?", "pacs", "PatientNam" },
           { 1, "did you mean BodyPartExamined instead of BodyPartExamind?", "pacs", "--columns", "BodyPartExamind" },
-          { 1, "; MOD-0002 is no DICOM keyword\n", "pacs", "PatientID", "MOD-0002" },
+          { 2, "'MOD-0002' is no tag; did you mean PatientID=MOD-0002?\n", "pacs", "PatientID", "MOD-0002" },
+          { 2, "'4711' is no tag, and not Tag=Value\n", "pacs", "4711" },
           { 1, "Use ModalitiesInStudy.", "pacs", "Modality=CT" },
           { 2, "there is no level 'stduy'; did you mean Study?", "pacs", "-L", "stduy" },
           { 2, "there is no level 'x'; the levels are Patient, Study, Series, Instance", "pacs", "-L", "x" },
@@ -444,7 +445,7 @@ for _, version in ipairs(versions) do
       local function interrupted(words, shown)
         local log = os.tmpname()
         local result = ground.shell(([[
-          { until grep -qF %s %s; do sleep 0.02; done; printf '\003'; sleep 10 & echo $! >%s.pid; wait; } |
+          { until grep -qF %s %s; do sleep 0.02; done; printf '\003'; sleep 300 & echo $! >%s.pid; wait; } |
             { script -qefc %s %s; s=$?; kill $(cat %s.pid); rm %s.pid; exit $s; }]]):format(command.quote(shown), log, log,
           command.quote(words), log, log, log))
         local text = served.read_file(log)

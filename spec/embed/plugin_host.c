@@ -14,7 +14,7 @@
 
 #include "check.h"
 
-enum { CHANGES = 500, ASKERS = 3, ROUTES = 8, EVENTS = 10000 };
+enum { CHANGES = 500, ASKERS = 3, ROUTES = 8, EVENTS = 10000, FILTERED = 2000 };
 
 ORTHANC_PLUGINS_API int32_t OrthancPluginInitialize(OrthancPluginContext *context);
 ORTHANC_PLUGINS_API void OrthancPluginFinalize(void);
@@ -28,6 +28,8 @@ static struct server {
     char place[1000]; /* the global property */
     char configuration[2000];
     OrthancPluginOnChangeCallback on_change;
+    OrthancPluginIncomingHttpRequestFilter2 filter;
+    unsigned long errors; /* lines that the plugin has written into the log as errors */
     _OrthancPluginRestCallback routes[ROUTES];
     size_t count;
 } server = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -122,6 +124,14 @@ static OrthancPluginErrorCode serve(struct _OrthancPluginContext_t *context,
         break;
     case _OrthancPluginService_RegisterOnChangeCallback:
         server.on_change = ((const _OrthancPluginOnChangeCallback *)params)->callback;
+        break;
+    case _OrthancPluginService_RegisterIncomingHttpRequestFilter2:
+        server.filter = ((const _OrthancPluginIncomingHttpRequestFilter2 *)params)->callback;
+        break;
+    case _OrthancPluginService_LogError:
+        pthread_mutex_lock(&server.lock);
+        server.errors++;
+        pthread_mutex_unlock(&server.lock);
         break;
     case _OrthancPluginService_RegisterRestCallbackNoLock:
         CHECK(server.count < ROUTES);
@@ -268,14 +278,19 @@ static void check_burst(void)
 #define VERSION_TEXT(major, minor, revision) TEXT(major) "." TEXT(minor) "." TEXT(revision)
 
 /* It is of the version of the header: an older one does not take the plugin. */
+static OrthancPluginContext make_context(void)
+{
+    return (OrthancPluginContext){ .orthancVersion =
+                                       VERSION_TEXT(ORTHANC_PLUGINS_MINIMAL_MAJOR_NUMBER,
+                                                    ORTHANC_PLUGINS_MINIMAL_MINOR_NUMBER,
+                                                    ORTHANC_PLUGINS_MINIMAL_REVISION_NUMBER),
+                                   .Free = free,
+                                   .InvokeService = serve };
+}
+
 static void run_server(bool with_askers)
 {
-    OrthancPluginContext context = { .orthancVersion =
-                                         VERSION_TEXT(ORTHANC_PLUGINS_MINIMAL_MAJOR_NUMBER,
-                                                      ORTHANC_PLUGINS_MINIMAL_MINOR_NUMBER,
-                                                      ORTHANC_PLUGINS_MINIMAL_REVISION_NUMBER),
-                                     .Free = free,
-                                     .InvokeService = serve };
+    OrthancPluginContext context = make_context();
     pthread_t maker, askers[ASKERS];
     server.count = 0;
     CHECK(OrthancPluginInitialize(&context) == 0);
@@ -292,6 +307,75 @@ static void run_server(bool with_askers)
     for (int i = 0; with_askers && i < ASKERS; i++)
         CHECK(pthread_join(askers[i], NULL) == 0);
     wait_until_seen(server.changes);
+    tell(OrthancPluginChangeType_OrthancStopped);
+    OrthancPluginFinalize();
+}
+
+/* ---- a script that is restarted while its route computes for ever, and its filter fails ---- */
+
+static const char *const loop[] = { "loops", "/loop" }, *const slow[] = { "loops", "/slow" };
+
+/* Each request ends: its time is over, or the script is stopped. */
+static void *ask_loops(void *user)
+{
+    output out;
+    (void)user;
+    for (int i = 0; i < 20; i++) {
+        int status =
+            call("/modalua/routes/", OrthancPluginHttpMethod_Get, i % 2 ? loop : slow, "", &out);
+        CHECK(status == 503 || status == 504);
+    }
+    return NULL;
+}
+
+static void *act_on_loops(void *user)
+{
+    static const char *const acts[][2] = {
+        { "loops", "restart" }, { "loops", "stop" }, { "loops", "start" }, { "loops", "reload" }
+    };
+    output out;
+    (void)user;
+    for (int i = 0; i < 40; i++) {
+        CHECK(call("/modalua/scripts/", OrthancPluginHttpMethod_Post, acts[i % 4], "", &out) ==
+              200);
+        usleep(20000);
+    }
+    return NULL;
+}
+
+/* FilterDefault accepts, and the log does not get a line for each request. */
+static void *ask_filter(void *user)
+{
+    (void)user;
+    for (int i = 0; i < FILTERED; i++)
+        CHECK(server.filter(OrthancPluginHttpMethod_Get, "/x", "::1", 0, NULL, NULL, 0, NULL,
+                            NULL) == 1);
+    return NULL;
+}
+
+static void run_loops(const char *folder)
+{
+    static void *(*const asked[])(void *) = { ask_loops, ask_loops, act_on_loops, ask_filter };
+    enum { COUNT = sizeof asked / sizeof asked[0] };
+    OrthancPluginContext context = make_context();
+    pthread_t threads[COUNT];
+    output out;
+    snprintf(server.configuration, sizeof server.configuration,
+             "{\"Modalua\":{\"RouteTimeLimit\":0.05,\"FilterTimeLimit\":0.05,\"FilterDefault\":"
+             "\"accept\",\"Scripts\":{\"loops\":{\"Path\":\"%s/loops.lua\",\"Grace\":0.01,"
+             "\"Filters\":[\"IncomingHttpRequest\"]}}}}",
+             folder);
+    server.count = 0;
+    server.errors = 0;
+    CHECK(OrthancPluginInitialize(&context) == 0);
+    tell(OrthancPluginChangeType_OrthancStarted);
+    while (call("/modalua/routes/", OrthancPluginHttpMethod_Get, slow, "", &out) != 504)
+        usleep(1000);
+    for (int i = 0; i < COUNT; i++)
+        CHECK(pthread_create(&threads[i], NULL, asked[i], NULL) == 0);
+    for (int i = 0; i < COUNT; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    CHECK(server.errors < FILTERED / 2);
     tell(OrthancPluginChangeType_OrthancStopped);
     OrthancPluginFinalize();
 }
@@ -337,15 +421,23 @@ static const char routes_source[] =
     "  return 'all in order'\n"
     "end)\n";
 
+static const char loops_source[] =
+    "local host, task = require 'modalua'.host, require 'modalua.task'\n"
+    "host.route('/loop', function() while true do pcall(function() while true do end end) end "
+    "end)\n"
+    "host.route('/slow', function() task.sleep(1000) end)\n"
+    "host.filter('IncomingHttpRequest', function() error({}) end)\n";
+
 int main(void)
 {
-    static const char *const names[] = { "follow", "failing", "looping", "routes" };
+    static const char *const names[] = { "follow", "failing", "looping", "routes", "loops" };
     char folder[] = "/tmp/plugin_host-XXXXXX", path[300];
     CHECK(mkdtemp(folder));
     write_script(folder, "follow", follow_source);
     write_script(folder, "failing", "error 'fails'");
     write_script(folder, "looping", "while true do end");
     write_script(folder, "routes", routes_source);
+    write_script(folder, "loops", loops_source);
     snprintf(server.configuration, sizeof server.configuration,
              "{\"Name\":\"x\",\"Modalua\":{\"AllowExecute\":true,\"Scripts\":{\"follow\":\"%s/"
              "follow.lua\",\"failing\":\"%s/failing.lua\","
@@ -357,6 +449,7 @@ int main(void)
     CHECK(strstr(server.place, "follow/="));
     server.changes += 10; /* while it was down */
     run_server(false);
+    run_loops(folder);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s.lua", folder, names[i]);
         CHECK(remove(path) == 0);

@@ -43,7 +43,7 @@ local LISTS = {
 }
 
 local MODULES = {
-  modalua = "Modality RemoteModality bar connect is_error json task transfer version",
+  modalua = "Modality RemoteModality bar connect error_text is_error json task transfer version",
   ["modalua.doc"] = "describe nearest of rows",
   ["modalua.json"] = "array decode encode get null object",
   ["modalua.letters"] = "cut shown width",

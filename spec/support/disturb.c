@@ -9,6 +9,9 @@
  *   names   the name server has the name "slow.test", which is 127.0.0.1 and 127.0.0.9, but gives no answer
  *           before the file DISTURB_ANSWERS exists
  *
+ *   hold    the first read of a file behind the byte DISTURB_PLACE says "held" on standard error, and waits for
+ *           Ctrl-C
+ *
  *   full    while the file DISTURB_FULL exists, there is no space left on any disk
  *
  * Programs that the program starts are left alone. */
@@ -29,6 +32,8 @@ enum { DAY = 86400, SLOT_MS = 20 };
 static bool clock_is_wrong;
 static const char
     *answers; /* the name server answers when this file exists; NULL: it is the real one */
+
+static off64_t place_to_hold; /* a read behind it waits once; 0 = none does */
 
 static const char *full; /* no space is left while this file exists; NULL: there is */
 
@@ -60,6 +65,7 @@ __attribute__((constructor)) static void start(void)
     const char *how = getenv("DISTURB");
     unsetenv("LD_PRELOAD");
     answers = how && strcmp(how, "names") == 0 ? getenv("DISTURB_ANSWERS") : NULL;
+    place_to_hold = how && strcmp(how, "hold") == 0 ? atoll(getenv("DISTURB_PLACE")) : 0;
     full = how && strcmp(how, "full") == 0 ? getenv("DISTURB_FULL") : NULL;
     clock_is_wrong = how && strcmp(how, "clock") == 0;
     if (how && strcmp(how, "ticks") == 0)
@@ -131,4 +137,27 @@ ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t place)
         return -1;
     }
     return syscall(SYS_pwrite64, fd, bytes, size, place);
+}
+
+/* ---- a read that is held ---- */
+
+static void wait_for_interrupt(void)
+{
+    sigset_t interrupt, before;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    sigprocmask(SIG_BLOCK, &interrupt, &before);
+    (void)!write(STDERR_FILENO, "held\n", strlen("held\n"));
+    sigsuspend(&before);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+/* SQLite reads by this function alone. */
+ssize_t pread64(int fd, void *bytes, size_t size, off64_t place)
+{
+    if (place_to_hold > 0 && place > place_to_hold) {
+        place_to_hold = 0;
+        wait_for_interrupt();
+    }
+    return syscall(SYS_pread64, fd, bytes, size, place);
 }

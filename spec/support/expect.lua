@@ -5,7 +5,7 @@ local task = require "modalua.task"
 
 local expect = {}
 
-local PATIENCE <const> = 60 -- seconds: a watchdog only, long enough for a busy machine
+local PATIENCE <const> = 150 -- seconds: a watchdog only, long enough for a busy machine
 
 --- Calls f again and again until it returns a true value, and returns this value. Returns false after PATIENCE seconds.
 function expect.eventually(f)

@@ -41,7 +41,7 @@ function playground.start()
   local line = ("TMPDIR=%s XDG_CONFIG_HOME=/nowhere exec %s playground %s/hold.lua %s"):format(folder, command.quote(command.path), folder,
     folder)
   local self = setmetatable({ folder = folder, pipe = assert(io.popen(line, "w")) }, Playground)
-  served.output_of(("for i in $(seq 600); do [ -e %s/ready ] && exit 0; sleep 0.1; done; exit 1"):format(folder))
+  served.output_of(("for i in $(seq 3000); do [ -e %s/ready ] && exit 0; sleep 0.1; done; exit 1"):format(folder))
   self.addresses, self.servers = playground.addresses(folder), {}
   for name, address in pairs(self.addresses) do
     self.servers[name] = modalua.connect(address)

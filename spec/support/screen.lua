@@ -51,14 +51,15 @@ function screen:view(colours)
   return text, self:tmux("display", "-p", "#{cursor_y},#{cursor_x}").out:gsub("\n", "")
 end
 
---- Starts the command on a screen, calls f, and ends both. `options.environment` are assignments of the shell.
+--- Starts the command on a screen, calls f, and ends both. `options.environment` are assignments of the shell; with options.shell it is a
+--- shell that is started, in which $M is the command.
 function screen.run(options, f)
   local name = os.tmpname()
   os.remove(name)
   local self = setmetatable({ socket = "modalua-" .. name:match "[^/]*$" }, screen)
   self:tmux("new-session", "-d", "-x", tostring(options.columns), "-y", tostring(options.rows),
-    ("LC_ALL=C.UTF-8 NO_COLOR= MODALUA_HISTORY= XDG_CONFIG_HOME=/nowhere %s exec %s %s"):format(options.environment or "",
-      command.quote(command.path), options.arguments))
+    ("LC_ALL=C.UTF-8 NO_COLOR= MODALUA_HISTORY= XDG_CONFIG_HOME=/nowhere M=%s %s exec %s %s"):format(command.quote(command.path),
+      options.environment or "", options.shell and "sh" or command.quote(command.path), options.arguments or ""))
   local ok, err = pcall(f, self)
   self:tmux "kill-server"
   assert(ok, err)

@@ -13,9 +13,10 @@
  *   gate PATH           opens this gate of dicomd, which then answers the commands that it holds
  *
  * In TEXT, %xx stands for a byte. After the last step it waits until the program ends, and prints
- * the output of the program without control sequences; with TERMINAL_RAW in the environment, it
- * writes the output as it came into the file of that name. It exits with the program's status. If a step
- * fails, it says which one and exits with status 99. */
+ * the output of the program without control sequences, without rows that were emptied, and without
+ * the blanks that begin a row; with TERMINAL_RAW in the environment, it writes the output as it came
+ * into the file of that name. It exits with the program's status. If a step fails, it says which one
+ * and exits with status 99. */
 #include <ctype.h>
 #include <errno.h>
 #include <poll.h>
@@ -30,13 +31,18 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TIMEOUT_SECONDS = 60, STEP_FAILED = 99, ROOM = 1 << 20 };
+enum { TIMEOUT_SECONDS = 120, STEP_FAILED = 99, ROOM = 1 << 20 };
 
-static char seen[ROOM];  /* the output of the program, without control sequences */
-static size_t seen_size; /* its size in bytes */
-static size_t found;     /* offset of the end of the text that the last wait found */
-static FILE *raw;        /* gets the output as it came; NULL: none does */
-static int escape;       /* in a control sequence: 1 after ESC, 2 after ESC [; else 0 */
+static char seen[ROOM];   /* the output of the program, without control sequences */
+static size_t seen_size;  /* its size in bytes */
+static size_t found;      /* offset of the end of the text that the last wait found */
+static size_t row;        /* offset of the beginning of the last row */
+static size_t written;    /* offset of what was written since the cursor was at its beginning */
+static size_t columns;    /* of the window */
+static bool at_start;     /* whether the cursor is at the beginning of that row */
+static bool is_elsewhere; /* whether the cursor has left that row */
+static FILE *raw;         /* gets the output as it came; NULL: none does */
+static int escape;        /* in a control sequence: 1 after ESC, 2 after ESC [; else 0 */
 
 static double now(void)
 {
@@ -45,16 +51,73 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* The cursor goes back to the beginning of its row. Text without a newline may have filled rows before
+ * it. What follows is written over that row, and here behind it. */
+static void go_to_start(void)
+{
+    size_t cells = 0;
+    for (size_t i = written; i < seen_size; i++)
+        if (((unsigned char)seen[i] & 0xC0) != 0x80 && cells++ == columns) {
+            row = i;
+            cells = 1;
+        }
+    written = seen_size;
+    at_start = true;
+}
+
+/* The row is emptied: a line that says what takes long, or a bar, may have been there for a moment, on a
+ * slow machine at any time. What follows comes behind the newline before it, also for a wait that has found
+ * a part of it. */
+static void empty_row(void)
+{
+    seen_size = written = row;
+    if (found > row)
+        found = row > 0 && seen[row - 1] == '\n' ? row - 1 : row;
+}
+
+static void take_text(unsigned char c)
+{
+    if (seen_size + 1 >= ROOM)
+        return;
+    seen[seen_size++] = (char)c;
+    at_start = c == '\n';
+    if (c == '\n') {
+        row = written = seen_size;
+        is_elsewhere = false;
+    }
+}
+
+/* As many blanks as the window has columns, at the end of the output: they begin a row, when CR follows. A
+ * terminal shows nothing of them, but what stood in their row before. */
+static void take_out_blanks(void)
+{
+    size_t begin = seen_size;
+    while (begin > 0 && seen_size - begin < columns && seen[begin - 1] == ' ')
+        begin--;
+    if (columns == 0 || seen_size - begin < columns || begin < found)
+        return;
+    seen_size = begin;
+    if (begin > 0 && seen[begin - 1] != '\n')
+        take_text('\n');
+}
+
 static void take(unsigned char c)
 {
-    if (escape == 1)
+    if (escape == 1) {
         escape = c == '[' || c == '(' ? 2 : 0;
-    else if (escape == 2)
+    } else if (escape == 2) {
+        if (c == 'K' && at_start && !is_elsewhere)
+            empty_row();
+        is_elsewhere = is_elsewhere || c == 'A' || c == 'B';
         escape = isalpha(c) || c == '~' ? 0 : 2;
-    else if (c == 27)
+    } else if (c == 27) {
         escape = 1;
-    else if (c != '\r' && c != '\a' && seen_size + 1 < ROOM)
-        seen[seen_size++] = (char)c;
+    } else if (c == '\r') {
+        take_out_blanks();
+        go_to_start();
+    } else if (c != '\a') {
+        take_text(c);
+    }
 }
 
 /* Waits for output for at most 50 ms and reads it. False if the program has closed the terminal. */
@@ -110,6 +173,7 @@ static void set_size(int fd, const char *text)
 {
     struct winsize window = { 0 };
     sscanf(text, "%hu %hu", &window.ws_col, &window.ws_row);
+    columns = window.ws_col;
     ioctl(fd, TIOCSWINSZ, &window);
 }
 
@@ -172,7 +236,8 @@ int main(int argc, char **argv)
         return STEP_FAILED;
     if (getenv("TERMINAL_RAW"))
         raw = fopen(getenv("TERMINAL_RAW"), "we");
-    window.ws_col = (unsigned short)atoi(argv[1]);
+    columns = (size_t)atoi(argv[1]);
+    window.ws_col = (unsigned short)columns;
     window.ws_row = (unsigned short)atoi(argv[2]);
     child = forkpty(&fd, NULL, NULL, &window);
     if (child == 0) {

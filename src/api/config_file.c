@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/config_keys.h"
 #include "api/connect_options.h"
 #include "base/nearest.h"
 #include "base/utf8.h"
@@ -84,6 +85,11 @@ static void evaluate_file(lua_State *L, const char *file)
             wrong_text(L, file, " (global '");
         if (!lua_istable(L, -1))
             unusable(L, file, "it returns no table (does it begin with `return`?)");
+        if (config_keys_push_repeated(L, text, size))
+            unusable(
+                L, file,
+                lua_pushfstring(L, "it has '%s' twice in a table, and Lua would take the last one",
+                                lua_tostring(L, -1)));
     } else {
         wrong_text(L, file, " near '");
     }

@@ -21,8 +21,9 @@ static buffer bar_text;  /* the text of the bar that was drawn last */
 static size_t bar_width; /* the columns that the terminal had then; 0 = the text is not known */
 static int
     output_error; /* why writing to standard output failed for the first time; 0 = it has not */
-static buffer *collected; /* takes the place of standard output; NULL = it does not */
-static FILE *diverted;    /* the same */
+static buffer *collected;  /* takes the place of standard output; NULL = it does not */
+static FILE *diverted;     /* the same */
+static char *next_command; /* the same, and it is not running yet */
 static bool diverted_to_command, has_diverted;
 
 /* The rows above the cursor that the bar takes now. Where the window has become narrower since it was
@@ -61,6 +62,15 @@ void console_clear(void)
     console_end_update();
 }
 
+/* As many blanks as a row has columns end in the next row behind a part of a line, and else in the same
+ * one. */
+void console_begin_row(FILE *to)
+{
+    fflush(stdout);
+    fprintf(to, "%*s\r\033[K", (int)terminal_width(fileno(to)), "");
+    fflush(to);
+}
+
 void console_begin_update(void)
 {
     fputs("\033[?2026h", stderr);
@@ -84,26 +94,29 @@ void console_write(void *user, const char *text, size_t size)
 
 /* ---- diverted output ---- */
 
+/* A command is started when something is printed: a pager would take the terminal from the prompt. */
 bool console_divert(const char *target)
 {
-    const char *command = target[0] == '|' ? target + 1 : NULL;
     console_undivert();
-    diverted_to_command = command != NULL;
+    diverted_to_command = target[0] == '|';
     has_diverted = false;
-    diverted = command ? popen(command, "we") : fopen(target, "we");
-    if (!diverted)
+    if (diverted_to_command)
+        next_command = strdup(target + 1);
+    else
+        diverted = fopen(target, "we");
+    if (!console_is_diverted())
         console_complain("%s: %s", target, strerror(errno));
-    return diverted != NULL;
+    return console_is_diverted();
 }
 
 bool console_is_diverted(void)
 {
-    return diverted != NULL;
+    return diverted || next_command;
 }
 
 bool console_feeds_command(void)
 {
-    return diverted && diverted_to_command;
+    return console_is_diverted() && diverted_to_command;
 }
 
 bool console_has_diverted(void)
@@ -111,12 +124,26 @@ bool console_has_diverted(void)
     return has_diverted;
 }
 
+static void start_command(void)
+{
+    fflush(stdout);
+    diverted = popen(next_command, "we");
+    if (!diverted)
+        console_complain("%s: %s", next_command, strerror(errno));
+    free(next_command);
+    next_command = NULL;
+}
+
 /* The command may end before it has read everything: that is no error, and its signal no Ctrl-C. */
 static void print_diverted(const char *text, size_t size)
 {
     void (*before)(int) = signal(SIGPIPE, SIG_IGN);
-    fwrite(text, 1, size, diverted);
-    fflush(diverted);
+    if (next_command)
+        start_command();
+    if (diverted) {
+        fwrite(text, 1, size, diverted);
+        fflush(diverted);
+    }
     has_diverted = true;
     signal(SIGPIPE, before);
 }
@@ -129,6 +156,8 @@ void console_undivert(void)
         pclose(diverted);
     else if (diverted && fclose(diverted) != 0)
         lost = true;
+    free(next_command);
+    next_command = NULL;
     diverted = NULL;
     if (lost)
         console_complain("the output could not be written: %s",
@@ -141,7 +170,7 @@ void console_undivert(void)
 void console_print(const char *text, size_t size)
 {
     errno = 0;
-    if (diverted)
+    if (console_is_diverted())
         print_diverted(text, size);
     else if ((fwrite(text, 1, size, stdout) < size || fflush(stdout) != 0) && output_error == 0)
         output_error = errno;
@@ -254,15 +283,6 @@ static bool add_line(buffer *b, const char *text, size_t size)
     return (bar_lines++ == 0 || buffer_add(b, "\n", 1)) && buffer_add(b, text, fitting);
 }
 
-/* Moves the cursor to the beginning of a row without text: the script may have printed a part of a line, to
- * standard error too. As many blanks as a row has columns end in the next row behind a part of a line, and
- * else in the same one. */
-static void begin_row(void)
-{
-    fflush(stdout);
-    fprintf(stderr, "%*s\r", (int)terminal_width(STDERR_FILENO), "");
-}
-
 /* Whether the bar that is shown has this text. The text is kept for the next call. */
 static bool is_shown(const char *text, size_t size)
 {
@@ -284,7 +304,7 @@ void console_bar(void *user, const char *text, size_t size)
     if (bar_is_held || !isatty(STDERR_FILENO) || is_shown(text, size))
         return;
     if (bar_lines == 0 && size > 0)
-        begin_row();
+        console_begin_row(stderr);
     bar_removal(removal, sizeof removal);
     good = buffer_add(&b, removal, strlen(removal));
     for (; good && text < end && bar_lines < BAR_LINES_MAX; text = line_end + 1) {

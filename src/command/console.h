@@ -21,6 +21,10 @@ void console_bar(void *user, const char *text, size_t size); /* a line, or up to
  */
 void console_clear(void);
 
+/* Moves the cursor to the beginning of a row without text, on the terminal `to`: the script, or a program that it
+ * has started, may have printed a part of a line. */
+void console_begin_row(FILE *to);
+
 /* Removes the bar, but a terminal that knows synchronized updates shows that only at console_end_update,
  * together with what was written meanwhile, or before something is printed through the console. */
 void console_begin_update(void);

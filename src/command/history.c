@@ -1,5 +1,6 @@
 #include "command/history.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -38,6 +39,37 @@ static void make_folders(const char *path)
 
 /* ---- writing ---- */
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n';
+}
+
+/* Whether there may be the option -u user:password of a command in the entry. A URL is none. */
+static bool has_user_option(const char *entry)
+{
+    for (const char *at = strstr(entry, "-u"); at; at = strstr(at + 1, "-u")) {
+        const char *text = at + strlen("-u");
+        if (at == entry || (!is_blank(at[-1]) && at[-1] != '-'))
+            continue;
+        text += strncmp(text, "ser", strlen("ser")) == 0 ? strlen("ser") : 0;
+        text += strspn(text, " \t=\"'");
+        for (; *text && !is_blank(*text); text++)
+            if (*text == ':' && text[1] != '/')
+                return true;
+    }
+    return false;
+}
+
+/* Whether the word stands in the entry by itself. */
+static bool has_word(const char *entry, const char *word)
+{
+    size_t size = strlen(word);
+    for (const char *at = strcasestr(entry, word); at; at = strcasestr(at + 1, word))
+        if ((at == entry || !isalnum((unsigned char)at[-1])) && !isalnum((unsigned char)at[size]))
+            return true;
+    return false;
+}
+
 /* Whether there may be user:password@ in the entry, in a URL with a scheme or without. */
 static bool has_credentials(const char *entry)
 {
@@ -64,12 +96,14 @@ bool history_may_hold_secret(const char *entry)
     static const char *const words[] = {
 #define CONNECT_STRING(name, config, sandbox, secrecy, ...) WORD_##secrecy(name)
 #include "base/connect_options.def"
-        "passw", "passphrase", "pwd", "secret", "authorization", "credential", "/peers/"
+        "passw",  "passphrase", "pwd",     "secret", "authorization", "credential",
+        "bearer", "api_key",    "api-key", "apikey", "/peers/"
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strcasestr(entry, words[i]))
             return true;
-    return has_credentials(entry);
+    return has_word(entry, "pw") || has_word(entry, "pass") || has_user_option(entry) ||
+           has_credentials(entry);
 }
 
 /* Appends the entry as a line of the file. */

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/terminal.h"
 #include "command/console.h"
 #include "command/options.h"
 #include "command/playground.h"
@@ -300,7 +299,7 @@ static int run_command(command_options *o, int argc, char **argv)
 {
     modalua_runtime *rt;
     int status;
-    if (o->version || (o->interactive && !terminal_is_interactive()))
+    if (o->version || (o->interactive && !(isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))))
         print_version();
     status = make_runtime(&rt, o, argc, argv);
     if (status != MODALUA_OK)

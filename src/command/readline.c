@@ -485,9 +485,13 @@ static void handle_signal(void)
         readline_paint_resize(rl.rl_check_signals);
         return;
     }
-    if (signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU)
+    if (signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU) {
         readline_paint_remove_hint();
-    else if (signal != 0) {
+        rl.rl_check_signals(); /* returns when the user has come back */
+        rl.rl_forced_update_display();
+        return;
+    }
+    if (signal != 0) {
         readline_paint_pause(true);
         go_to_end();
         is_at_end = true;

@@ -1,5 +1,6 @@
 #include "command/readline_paint.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,12 +302,20 @@ static void paint(void)
     send(&p.text);
 }
 
+/* Whether more has been typed than was read, as when a text is pasted into a terminal that does not mark it. The
+ * line is drawn again at once, so its colours would only take time. */
+static bool more_is_typed(void)
+{
+    struct pollfd in = { STDIN_FILENO, POLLIN, 0 };
+    return poll(&in, 1, 0) > 0;
+}
+
 /* Takes the place of readline's own function. */
 static void redisplay(void)
 {
     readline_paint_remove_hint();
     rl->rl_redisplay();
-    if (!is_paused)
+    if (!is_paused && !more_is_typed())
         paint();
 }
 

@@ -42,6 +42,7 @@ typedef struct session {
     char *preset;      /* the text of the next line, from $EDITOR; NULL = none */
     bool diverts_once; /* .once is under way */
     bool interrupted;  /* a signal has come; .watch looks at it, and forgets it */
+    bool ends;         /* a signal that ends the session has come */
 } session;
 
 /* ---- runs ---- */
@@ -115,15 +116,18 @@ static int finish_run(session *s, int status)
     return status;
 }
 
-/* Catches signals for the next run. One that has come since the last run is not lost, even when that was
- * over already. */
+/* Catches signals for the next run, or the next line. One that has come since the last time is not lost, even
+ * when that was over already. */
 static void catch_signals(session *s)
 {
-    sigset_t interrupt, before;
-    sigemptyset(&interrupt);
-    sigaddset(&interrupt, SIGINT);
-    sigprocmask(SIG_BLOCK, &interrupt, &before);
+    sigset_t caught, before;
+    sigemptyset(&caught);
+    sigaddset(&caught, SIGINT);
+    sigaddset(&caught, SIGTERM);
+    sigaddset(&caught, SIGHUP);
+    sigprocmask(SIG_BLOCK, &caught, &before);
     s->interrupted = s->interrupted || signals_last() != 0;
+    s->ends = s->ends || signals_end_session();
     signals_catch(s->rt);
     sigprocmask(SIG_SETMASK, &before, NULL);
 }
@@ -166,6 +170,22 @@ static int run_text(session *s, const char *text, const char *name)
     return call_with(s, "modalua.evaluate.line", &w);
 }
 
+/* Prints the text of an error, which may have a hint and a traceback, or of a warning. */
+static void show_error(const char *text)
+{
+    console_show_wrapped(stderr, text, strlen(text));
+}
+
+/* Prints the warning that modalua.evaluate.show has returned, if any. */
+static void show_warning(const session *s)
+{
+    const char *json = modalua_result(s->rt);
+    char *text = json ? json_text_next_string(&json) : NULL;
+    if (text)
+        show_error(text);
+    free(text);
+}
+
 /* Prints the results of the last input. */
 static int show_results(session *s)
 {
@@ -186,6 +206,8 @@ static int show_results(session *s)
     else if (shown.data)
         pager_show(shown.data, shown.size, s->environment);
     free(shown.data);
+    if (status == MODALUA_OK)
+        show_warning(s);
     return status;
 }
 
@@ -234,6 +256,8 @@ static void show_history(session *s)
         line_editor_each(s->editor, add_entry, &list);
     if (list.data)
         pager_show(list.data, list.size, s->environment);
+    else
+        console_complain("the history is empty");
     free(list.data);
 }
 
@@ -245,12 +269,6 @@ typedef enum outcome {
     INPUT_NEEDS_MORE, /* it continues in the next line */
     INPUT_QUITS       /* the user wants to leave */
 } outcome;
-
-/* Prints the text of an error, which may have a hint and a traceback. */
-static void show_error(const char *text)
-{
-    console_show_wrapped(stderr, text, strlen(text));
-}
 
 static void print_error(session *s, int status)
 {
@@ -265,6 +283,8 @@ static outcome finish_input(session *s, int *status)
 {
     outcome o = INPUT_DONE;
     console_clear();
+    if (s->editor)
+        console_begin_row(stdout);
     print_error(s, *status);
     if (*status == MODALUA_OK)
         o = act_on_answer(s, status);
@@ -304,7 +324,7 @@ static bool wait_seconds(session *s, double seconds)
 static int watch(session *s, double seconds, const char *expression)
 {
     int status;
-    signals_catch(s->rt);
+    catch_signals(s);
     s->interrupted = false;
     do {
         time_t now = time(NULL);
@@ -323,7 +343,7 @@ static void edit(session *s, const char *text)
 {
     buffer edited = { 0 };
     if (!s->editor) {
-        console_complain(".edit needs a terminal");
+        console_complain(".edit needs a terminal, and not TERM=dumb");
     } else if (text_editor_run(text, &edited)) {
         free(s->preset);
         s->preset = edited.data;
@@ -408,17 +428,19 @@ static line_editor_result read_plain(session *s, const char *prompt, const char 
     fflush(stdout);
     errno = 0;
     n = getline(&s->line, &s->room, stdin);
+    clearerr(stdin); /* after Ctrl-D, which may have dropped an input, a terminal has more */
     if (n < 0 && (errno != EINTR || signals_end_session())) {
         putchar('\n');
         return LINE_EDITOR_END;
     }
-    if (n < 0) {
-        clearerr(stdin);
+    if (n < 0)
         return LINE_EDITOR_STOPPED;
-    }
-    s->line[strcspn(s->line, "\n")] = '\0';
+    n -= n > 0 && s->line[n - 1] == '\n';
     *line = s->line;
-    return utf8_is_valid(s->line, strlen(s->line)) ? LINE_EDITOR_LINE : LINE_EDITOR_INVALID;
+    if (memchr(s->line, '\0', (size_t)n) || !utf8_is_valid(s->line, (size_t)n))
+        return LINE_EDITOR_INVALID;
+    s->line[n] = '\0';
+    return LINE_EDITOR_LINE;
 }
 
 /* The number of the input stands before the prompt when the user wants it. */
@@ -444,8 +466,12 @@ static line_editor_result read_line(session *s)
     request.preset = s->preset;
     if (s->input.size > 0)
         request.earlier = s->input.data;
-    signals_catch(s->rt);
+    if (s->editor && s->input.size == 0)
+        console_begin_row(stdout);
+    catch_signals(s);
     signals_note(true);
+    if (s->ends)
+        return LINE_EDITOR_END;
     result = s->editor ? line_editor_read(s->editor, &request, &text)
                        : read_plain(s, s->input.size == 0 ? request.first : request.more, &text);
     free(s->preset);
@@ -468,12 +494,13 @@ static outcome take_line(session *s, int *status)
     outcome o = INPUT_DONE;
     switch (read_line(s)) {
     case LINE_EDITOR_END:
-        if (s->input.size == 0 || signals_end_session())
+        if (s->input.size == 0 || s->ends || signals_end_session())
             return INPUT_QUITS;
         break;
     case LINE_EDITOR_STOPPED: putchar('\n'); break;
     case LINE_EDITOR_INVALID:
-        fputs("the line is not UTF-8, and was not run: does the terminal use another encoding?\n",
+        fputs("the line is not UTF-8, or has a NUL, and was not run: does the terminal use another "
+              "encoding?\n",
               stderr);
         break;
     case LINE_EDITOR_LINE: o = evaluate_input(s, status); break;
@@ -511,7 +538,7 @@ static int begin_session(session *s)
     char *greeting = NULL;
     int status = call_lua(s, "modalua.evaluate.begin", NULL);
     json = modalua_result(s->rt);
-    if (status == MODALUA_OK && s->editor && json)
+    if (status == MODALUA_OK && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && json)
         greeting = json_text_next_string(&json);
     if (greeting)
         console_show_wrapped(stdout, greeting, strlen(greeting));

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command/watchdog.h"
 
@@ -41,11 +42,28 @@ static void on_broken_pipe(int sig)
     last_signal = sig;
 }
 
+/* The terminal is gone. Of its processes the kernel tells only the leader of the session. When that is the command,
+ * as in `ssh -t host modalua`, no shell tells the programs that a script has started: they would go on without a
+ * terminal, and the command would wait for them. The signal that comes back is none. */
+static void on_hangup(int sig)
+{
+    static volatile sig_atomic_t comes_back;
+    if (comes_back) {
+        comes_back = 0;
+        return;
+    }
+    if (getsid(0) == getpid()) {
+        comes_back = 1;
+        kill(0, sig);
+    }
+    on_signal(sig);
+}
+
 /* Signals that a shell or nohup(1) may have set to be ignored: these stay so. */
 static const struct optional_signal {
     int number;
     void (*handler)(int);
-} optional_signals[] = { { SIGHUP, on_signal }, { SIGPIPE, on_broken_pipe } };
+} optional_signals[] = { { SIGHUP, on_hangup }, { SIGPIPE, on_broken_pipe } };
 
 enum { OPTIONAL_SIGNALS = sizeof optional_signals / sizeof optional_signals[0] };
 

@@ -52,7 +52,7 @@ static void fail_call(script *s, route_call *c, const char *name, const char *me
 {
     end_call(c, FAILED, message);
     if (name[0])
-        log_request_error(&s->log, LOG_ROUTE, "%s failed: %s", name, message);
+        log_repeated(&s->log, LOG_ROUTE, "%s failed: %s", name, message);
     pthread_cond_broadcast(&s->changed);
 }
 

@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "orthanc_plugin/parts.h"
-
 enum {
     AT_ONCE = 4,
     THREADS = 4,
@@ -27,6 +25,8 @@ typedef struct execution {
     executor *executor;
     text output;
     bool is_cut; /* there was more output */
+    int status;
+    text outcome; /* the result or the error, as JSON; empty = there is no result */
 } execution;
 
 executor *executor_new(const script_host *host)
@@ -88,11 +88,15 @@ static void execute_transport(void *user, const modalua_request *request,
     rest_pool_send(x->executor->pool, request, response);
 }
 
-static void execute_search(void *user, const char *name, modalua_reply *reply)
+static void execute_done(void *user, modalua_runtime *rt, unsigned long task, int status,
+                         const char *json)
 {
-    (void)user;
-    if (strcmp(name, "plugin.execute") == 0)
-        modalua_reply_text(reply, part_execute, part_execute_size);
+    execution *x = user;
+    (void)rt;
+    (void)task;
+    x->status = status;
+    if (json)
+        text_add(&x->outcome, json, strlen(json));
 }
 
 /* ---- one execution ---- */
@@ -143,43 +147,59 @@ static modalua_runtime *make(execution *x)
     config.user = x;
     config.url = REST_URL;
     config.transport = execute_transport;
-    config.search = execute_search;
     modalua_create(&rt, &config);
     return rt;
 }
 
-static void describe(text *t, const execution *x, const modalua_runtime *rt, int status,
-                     const char *result)
+/* Runs the script as a task beside an empty one: so it is compiled under its own name, and its result is kept. */
+static void run_source(execution *x, modalua_runtime *rt, const char *source, size_t size)
 {
+    const char *json;
+    x->status = modalua_start_string(rt, "=execute", "", 0, NULL, NULL);
+    if (x->status == MODALUA_OK)
+        x->status = modalua_spawn_string(rt, "=script", source, size, execute_done, x, NULL);
+    if (x->status == MODALUA_OK) {
+        int end;
+        while ((end = modalua_step(rt, -1)) == MODALUA_WORKING)
+            ;
+        if (end == MODALUA_OK) /* otherwise a limit, or the end of the server, has ended the run */
+            return;
+        x->status = end;
+    }
+    text_free(&x->outcome);
+    json = modalua_last_error_json(rt);
+    text_add(&x->outcome, json, strlen(json));
+}
+
+static void describe(text *t, const execution *x)
+{
+    const char *outcome = x->outcome.data ? x->outcome.data : "null";
+    bool good = x->status == MODALUA_OK;
     text_add(t, "{", 1);
     text_member(t, "Result");
-    text_format(t, "%s", status == MODALUA_OK && result ? result : "null");
+    text_add(t, good ? outcome : "null", strlen(good ? outcome : "null"));
     text_member(t, "Output");
     text_add_json(t, x->output.data ? x->output.data : "", x->output.size);
     text_member(t, "Error");
-    text_format(t, "%s", status == MODALUA_OK ? "null" : modalua_last_error_json(rt));
+    text_add(t, good ? "null" : outcome, strlen(good ? "null" : outcome));
     text_add(t, "}", 1);
+    t->failed = t->failed || x->output.failed || x->outcome.failed;
 }
 
 int executor_run(executor *e, const char *source, size_t size, text *t)
 {
     execution x = { .executor = e };
-    text argument = { 0 };
-    const char *result = NULL;
     modalua_runtime *rt = make(&x);
-    int status;
     if (!rt || !enter(e, rt)) {
         modalua_destroy(rt);
         return 503;
     }
-    text_add_json(&argument, source, size);
-    status = argument.failed ? MODALUA_E_NOMEM
-                             : modalua_call(rt, "plugin.execute.run", argument.data, &result);
+    run_source(&x, rt, source, size);
     leave(e, rt);
-    describe(t, &x, rt, status, result);
+    describe(t, &x);
     modalua_destroy(rt);
     release_place(e);
-    text_free(&argument);
     text_free(&x.output);
+    text_free(&x.outcome);
     return 200;
 }

@@ -44,9 +44,8 @@ static bool decide_without_script(const plugin *p, script *s, const char *why)
     bool accepts = p->settings.filter_accepts;
     const char *verb = accepts ? "accepts" : "rejects";
     if (s)
-        log_request_error(&s->log, LOG_FILTER,
-                          "its filter gives no answer, and the setting FilterDefault %s: %s", verb,
-                          why);
+        log_repeated(&s->log, LOG_FILTER,
+                     "its filter gives no answer, and the setting FilterDefault %s: %s", verb, why);
     else
         log_no_script(plugin_get(), verb);
     return accepts;
@@ -63,7 +62,13 @@ static bool ask(const plugin *p, unsigned filter, text *members, const call_body
     bool is_answered = s && !members->failed &&
                        calls_ask(s, "modalua.host.decide", members->data, body,
                                  limit > 0 ? limit : SECONDS, a, why, sizeof why);
-    bool accepts = is_answered ? a->status == 200 : decide_without_script(p, s, why);
+    bool accepts;
+    if (!is_answered && s && a->status == CALL_TOO_LATE)
+        snprintf(
+            why, sizeof why,
+            "the script has not answered in time (does the filter send a request to this server? "
+            "Orthanc holds a lock meanwhile)");
+    accepts = is_answered ? a->status == 200 : decide_without_script(p, s, why);
     text_free(members);
     return accepts;
 }

@@ -91,7 +91,8 @@ end
 local function guard(id, name, f, ...)
   local good, err = pcall(f, ...)
   if not good then
-    native.answer(id, 0, name, error_text(err))
+    local shown, text = pcall(error_text, err) -- a __tostring may throw
+    native.answer(id, 0, name, shown and text or ("(error object is a %s value)"):format(type(err)))
   end
 end
 
@@ -99,7 +100,8 @@ end
 function host.serve(call)
   local f = routes[call.path]
   if not f then
-    return answer(call.id, { Message = ("the script '%s' has no route %s"):format(host.name, call.path) }, { status = 404 })
+    local why = ("the script '%s' has no route %s"):format(host.name, call.path)
+    return answer(call.id, { Details = why, HttpStatus = 404 }, { status = 404 }) -- as Orthanc writes an error
   end
   guard(call.id, "route " .. call.path, function()
     local request = { method = call.method, path = call.path, query = call.query, headers = call.headers, body = native.body(call.id) }

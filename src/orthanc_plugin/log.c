@@ -119,6 +119,10 @@ void log_line(script_log *l, log_level level, const char *format, ...)
     log_add(l, level, line);
 }
 
+static const log_level levels[LOG_CAUSES] = {
+    [LOG_FILTER] = LOG_ERROR, [LOG_ROUTE] = LOG_ERROR, [LOG_REQUEST] = LOG_WARNING
+};
+
 /* Writes what is due of a cause. `line`: a new one; NULL = none. */
 static void write_due(script_log *l, log_cause cause, const char *line)
 {
@@ -130,11 +134,11 @@ static void write_due(script_log *l, log_cause cause, const char *line)
         repeated_take(&l->repeated[cause], clock_now(), &due);
     pthread_mutex_unlock(&l->lock);
     if (due.data)
-        log_add(l, LOG_ERROR, due.data);
+        log_add(l, levels[cause], due.data);
     text_free(&due);
 }
 
-void log_request_error(script_log *l, log_cause cause, const char *format, ...)
+void log_repeated(script_log *l, log_cause cause, const char *format, ...)
 {
     char line[LOG_LINE_SIZE + 1];
     va_list arguments;

@@ -11,8 +11,8 @@
 
 enum { LOG_LINES = 500, LOG_LINE_SIZE = REPEATED_SIZE };
 
-/* What requests can cause again and again. */
-typedef enum log_cause { LOG_FILTER, LOG_ROUTE, LOG_CAUSES } log_cause;
+/* Lines that can come again and again: a filter or a route fails, or a request of the script. */
+typedef enum log_cause { LOG_FILTER, LOG_ROUTE, LOG_REQUEST, LOG_CAUSES } log_cause;
 
 typedef struct script_log {
     OrthancPluginContext *context;
@@ -41,8 +41,8 @@ typedef enum log_level { LOG_NOTE, LOG_WARNING, LOG_ERROR } log_level;
 void log_line(script_log *l, log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Adds an error that each request can cause, as repeated.h says. */
-void log_request_error(script_log *l, log_cause cause, const char *format, ...)
+/* Adds a line that can come again and again, as repeated.h says. */
+void log_repeated(script_log *l, log_cause cause, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Adds those that have been held, and are due. Call it now and then. */

@@ -4,8 +4,7 @@
 
 #include <stddef.h>
 
-extern const char part_settings[], part_host[], part_execute[], part_schedule[], part_page[];
-extern const size_t part_settings_size, part_host_size, part_execute_size, part_schedule_size,
-    part_page_size;
+extern const char part_settings[], part_host[], part_schedule[], part_page[];
+extern const size_t part_settings_size, part_host_size, part_schedule_size, part_page_size;
 
 #endif

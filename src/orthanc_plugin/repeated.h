@@ -1,5 +1,6 @@
-/* orthanc_plugin/repeated.h - lines of a log that requests cause: when a filter or a route fails, each request would add one. The first
- * line is written; those that follow are counted, and written as one line after 1, 2, 4, … 600 seconds. */
+/* orthanc_plugin/repeated.h - lines of a log that come again and again: when a filter or a route fails, each request would add one, and so
+ * would each request of a script that fails. The first line is written; those that follow are counted, and written as one line after 1, 2,
+ * 4, … 600 seconds. */
 #ifndef ORTHANC_PLUGIN_REPEATED_H
 #define ORTHANC_PLUGIN_REPEATED_H
 

@@ -140,6 +140,12 @@ static OrthancPluginErrorCode reload(const plugin *p, OrthancPluginRestOutput *o
     return code;
 }
 
+/* Whether the server would refuse every request over HTTP without that script. */
+static bool locks_out(const plugin *p, const script *s)
+{
+    return (s->settings->filters & FILTER_HTTP) && !p->settings.filter_accepts;
+}
+
 static OrthancPluginErrorCode on_script(OrthancPluginRestOutput *output, const char *url,
                                         const OrthancPluginHttpRequest *q)
 {
@@ -157,6 +163,10 @@ static OrthancPluginErrorCode on_script(OrthancPluginRestOutput *output, const c
         return answer_log(p, output, s);
     if (strcmp(act, "reload") == 0)
         return reload(p, output, s);
+    if (strcmp(act, "stop") == 0 && locks_out(p, s))
+        return refuse(p, output, 409,
+                      "this script decides IncomingHttpRequest, and FilterDefault rejects: without "
+                      "it, the server would refuse every request, also the one that starts it");
     if (strcmp(act, "stop") == 0)
         script_stop(s);
     else if (strcmp(act, "start") == 0)
@@ -228,8 +238,8 @@ static OrthancPluginErrorCode call_route(const plugin *p, OrthancPluginRestOutpu
                                                        a.body, a.body ? a.size : 0)
                                               : refuse(p, output, a.status, why);
     if (!is_answered && a.status == CALL_TOO_LATE)
-        log_request_error(&s->log, LOG_ROUTE, "route %s is ended: no answer within %g s",
-                          q->groups[1], limit);
+        log_repeated(&s->log, LOG_ROUTE, "route %s is ended: no answer within %g s", q->groups[1],
+                     limit);
     free(a.type);
     free(a.body);
     return code;

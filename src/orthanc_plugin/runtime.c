@@ -17,7 +17,7 @@ static void runtime_print(void *user, const char *data, size_t size)
 static void note_request(void *user, const char *line, size_t size)
 {
     script *s = user;
-    log_line(&s->log, LOG_WARNING, "%.*s", (int)size, line);
+    log_repeated(&s->log, LOG_REQUEST, "%.*s", (int)size, line);
 }
 
 static void runtime_transport(void *user, const modalua_request *request,

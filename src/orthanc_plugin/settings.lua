@@ -42,10 +42,10 @@ local function whole(least, most)
 end
 
 local function seconds(value)
-  if math.type(value) and value > 0 and value < 1e9 then
+  if math.type(value) and value >= 0.001 and value < 1e9 then
     return ("%.3f"):format(value)
   end
-  return nil, "a number of seconds above 0"
+  return nil, "a number of seconds, at least 0.001"
 end
 
 local UNITS <const> = { s = 1, m = 60, h = 3600, d = 86400 }
@@ -103,6 +103,15 @@ local function path(value)
   return value
 end
 
+-- Templates of package.path, separated by ';'.
+local function module_path(value)
+  local good = text(value) ~= nil
+  for template in (good and value or ""):gmatch "[^;]+" do
+    good = good and template:sub(1, 1) == "/" and template:find("?", 1, true) ~= nil
+  end
+  return good and value or nil, "absolute paths with '?', such as /etc/orthanc/lua/?.lua"
+end
+
 local filter_bits, ALL_FILTERS <const> = {}, ("%d"):format((1 << #filter_names) - 1)
 for i, name in ipairs(filter_names) do
   filter_bits[name] = 1 << (i - 1)
@@ -128,7 +137,7 @@ end
 
 -- ---- the keys ----
 
-local GENERAL <const> = { ModulePath = text, AllowExecute = boolean, Strict = boolean, Scripts = false, RouteTimeLimit = seconds,
+local GENERAL <const> = { ModulePath = module_path, AllowExecute = boolean, Strict = boolean, Scripts = false, RouteTimeLimit = seconds,
   FilterTimeLimit = seconds, FilterDefault = verdict }
 
 local OF_SCRIPT <const> = { Path = path, Every = duration, At = time_of_day, TimeZone = zone_name, Days = days, Sandbox = boolean,

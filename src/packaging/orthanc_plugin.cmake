@@ -8,7 +8,7 @@ if(NOT ORTHANC_PLUGIN_INCLUDE_DIR)
 endif()
 
 set(PLUGIN_FOLDER ${CMAKE_SOURCE_DIR}/src/orthanc_plugin)
-set(PLUGIN_TEXTS settings.lua host.lua execute.lua schedule.lua page.html)
+set(PLUGIN_TEXTS settings.lua host.lua schedule.lua page.html)
 list(TRANSFORM PLUGIN_TEXTS PREPEND ${PLUGIN_FOLDER}/ OUTPUT_VARIABLE PLUGIN_TEXT_FILES)
 list(TRANSFORM PLUGIN_TEXTS REPLACE "^([a-z]+)\\.(.*)$" "\\1=${PLUGIN_FOLDER}/\\1.\\2")
 set(PLUGIN_PARTS ${CMAKE_BINARY_DIR}/plugin_parts.c)

@@ -26,7 +26,7 @@ end
 
 function arguments.refuse(message)
   say(message)
-  io.stderr:write(("`modalua %s --help` explains the arguments\n"):format(_G.arg[0]))
+  io.stderr:write(native.text_for_errors(("`modalua %s --help` explains the arguments"):format(_G.arg[0])), "\n")
   os.exit(2)
 end
 
@@ -78,8 +78,10 @@ end
 local function query_of(words)
   local query, narrows = {}, false
   for _, word in ipairs(words) do
-    local tag, value = word:match "^([^=]+)=(.+)$"
-    if not tag then
+    local tag, value = word:match "^([^=]+)=(.*)$"
+    if value == "" then
+      arguments.refuse(("'%s' has no value and would match everything"):format(word))
+    elseif not tag then
       arguments.refuse(("'%s' is not Tag=Value"):format(word))
     elseif query[tag] then
       arguments.refuse(tag .. " is given twice")

@@ -18,8 +18,9 @@ local function split(words)
   return filters, ids
 end
 
--- Returns a list of Orthanc's identifiers; or nil after an error, when it is printed.
-function held.identifiers(self)
+-- Returns a list of Orthanc's identifiers; or nil after an error, when it is printed. `columns`: of the rows that programs get; they get
+-- none when nothing is found.
+function held.identifiers(self, columns)
   local filters, ids = split(self.options.tags)
   if #filters == 0 then
     return ids
@@ -30,6 +31,9 @@ function held.identifiers(self)
   local found = self:must(self:client():find { Level = self.options.level, Query = query, keep = self.options.keep })
   self:note("the server has %s", search.count(#found, self.options.level))
   if #found == 0 then
+    if self:is_for_programs() then
+      self:show(columns, {})
+    end
     return self:report_error "nothing was found"
   end
   return found

@@ -38,22 +38,37 @@ search.count = levels.count
 -- ---- the arguments ----
 
 -- The value of a filter in DICOM's form. Shows on standard error how a date is sent that was typed in another form. After an error, prints
--- it and ends the run.
-local function value_to_send(self, tag, value)
-  local sent = self:must(dates.to_filter(tag, value, self.options.keep))
+-- it and ends the run. is_usage: with the status of wrong usage.
+local function value_to_send(self, tag, value, is_usage)
+  local sent, why = dates.to_filter(tag, value, self.options.keep)
+  if not sent and is_usage then
+    self:usage_error("%s", why)
+  end
+  sent = self:must(sent, why)
   if sent ~= value then
     self:note("%s=%s", tag, sent)
   end
   return sent
 end
 
--- Returns the arguments Tag=Value, and Tag, as a query, and the list of their tags. `refuse_empty`: whether Tag= is an error.
-function search.read(self, refuse_empty)
+-- Refuses a word without '=' that can be no tag: 4711 in `find pacs PatientID 4711`.
+local function check_column(self, word, before)
+  if word:find "=" or word:find "^%a%w*$" or native.tag(word) then
+    return
+  end
+  local is_value = before and not before:find "=" and native.tag(before)
+  self:usage_error("'%s' is no tag%s", word, is_value and ("; did you mean %s=%s?"):format(before, word) or ", and not Tag=Value")
+end
+
+-- Returns the arguments Tag=Value, and Tag, as a query, and the list of their tags. `refuse_empty`: whether Tag= is an error; is_usage:
+-- whether a date that is none is wrong usage.
+function search.read(self, refuse_empty, is_usage)
   local query, order = {}, {}
   for i, argument in ipairs(self.options.tags) do
     if not utf8.len(argument) then
       self:usage_error("'%s' is not UTF-8: check the encoding of the terminal, or of the script", argument)
     end
+    check_column(self, argument, self.options.tags[i - 1])
     local tag, value = argument:match "^([^=]*)=(.*)$"
     tag = tag or argument
     tag = NAME_OF_NUMBER[native.tag(tag) or tag] or tag
@@ -67,7 +82,7 @@ function search.read(self, refuse_empty)
     query[tag], order[i] = value or "", tag
   end
   for _, tag in ipairs(order) do
-    query[tag] = value_to_send(self, tag, query[tag])
+    query[tag] = value_to_send(self, tag, query[tag], is_usage)
   end
   return query, order
 end
@@ -213,6 +228,16 @@ local function find_and_close(modality, options)
   return found, err
 end
 
+-- For a search that found nothing: DICOM compares a name as a whole, and people leave out the '*'.
+function search.explain_nothing(self, query, order)
+  for _, tag in ipairs(order) do
+    local facts, value = native.tag_facts(tag), query[tag]
+    if facts and facts.vr == "PN" and value ~= "" and not value:find "[*?\\]" then
+      self:note("modalua: a name is compared as a whole: %s='%s*' finds those that begin so", tag, value)
+    end
+  end
+end
+
 -- Sends the C-FIND, and prints the warnings of its result. Returns the result of find, its columns, and its level. The server has forgotten
 -- the query then, whatever becomes of the output. After a failure, prints the error and returns nil.
 function search.find(self, modality, query, order)
@@ -234,6 +259,9 @@ function search.find(self, modality, query, order)
     self:note("modalua: left out, since %s do not have these tags: %s", levels.PLURALS[level], table.concat(found.dropped, ", "))
   end
   characters.warn(self, found)
+  if not found.answers[1] then
+    search.explain_nothing(self, query, order)
+  end
   return found, search_columns(level, order, found.answers), level
 end
 

@@ -82,7 +82,7 @@ scripts.fish = [=[
 # fish completion for modalua. It is written by `modalua completion fish`.
 function __modalua_words
     set -l given (commandline -opc)
-    set -l current (commandline -ct)
+    set -l current (string replace -ra '[\'"\\\\]' '' -- (commandline -ct))
     set -l program $given[1]
     set -e given[1]
     printf '%s\0' $given "$current" | $program completion words 2>/dev/null

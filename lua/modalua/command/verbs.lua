@@ -61,12 +61,19 @@ end
 
 -- Prints an error in the arguments, and where they are explained, and ends the run. The usage of a verb with many options would hide the
 -- error.
-local function error_printer(name)
+local function error_printer(name, verb)
+  local names = {}
+  for i, command in ipairs(verb.commands or {}) do
+    names[i] = command.name
+  end
   return function(parser, message)
+    if names[1] and message:find "command" and not message:find "mean" then
+      message = ("%s; the commands are %s"):format(message, table.concat(names, ", "))
+    end
     message = letters.shown((message:gsub("\nDid you mean", "; did you mean")))
     local words = parser:get_usage():match "^Usage: ([%l ]*%l)"
-    io.stderr:write(native.text_for_errors(("modalua: %s: %s"):format(name, message)), ("\n`%s --help` explains the arguments\n"):format(
-      words))
+    message = ("modalua: %s: %s\n`%s --help` explains the arguments"):format(name, message, words)
+    io.stderr:write(native.text_for_errors(message), "\n")
     os.exit(2)
   end
 end
@@ -94,7 +101,7 @@ end
 -- Returns the parser of a verb, and the parsers of its commands by their names.
 local function parser_of(name, verb, terminal)
   local argparse = require "command.argparse"
-  local print_error, commands = error_printer(name), {}
+  local print_error, commands = error_printer(name, verb), {}
   local parser = complete_parser(argparse("modalua " .. name, verb.description, epilog_of(verb)), verb, print_error,
     terminal)
   parser:help_max_width(math.min(terminal.width or MAX_WIDTH, MAX_WIDTH))

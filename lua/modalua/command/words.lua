@@ -220,11 +220,14 @@ function values.filter(state, text)
     return list
   end
   local facts = native.tag_facts(tag)
-  for _, known in ipairs(VALUES[tag] or facts and facts.vr == "DA" and DATES or {}) do
-    add(list, value, known)
+  local is_date = facts and facts.vr == "DA"
+  local range, last = value:match "^(.*%.%.)([^.]*)$"
+  local before = is_date and range or ""
+  for _, known in ipairs(VALUES[tag] or is_date and DATES or {}) do
+    add(list, is_date and last or value, known)
   end
   for _, candidate in ipairs(list) do
-    candidate[1] = tag .. "=" .. candidate[1]
+    candidate[1] = tag .. "=" .. before .. candidate[1]
   end
   return list
 end

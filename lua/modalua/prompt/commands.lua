@@ -205,6 +205,10 @@ function run.help(argument)
   return nil, table.concat(lines, "\n")
 end
 
+function commands.has(name)
+  return run[name] ~= nil
+end
+
 -- Runs the command in the text. Returns its answer and what is to be shown. Throws a text when it is wrong.
 function commands.run(text)
   local name, argument = text:match "^%s*%.(%a+)%s*(.-)%s*$"

@@ -76,8 +76,12 @@ local HINTS = {
   { "^%s*[\\%%]%a", "the commands of the prompt begin with a dot: .help lists them" },
   { "^[^\"']*%S%s*%?%s*[%a_][%w_.:]*%s*$", "?name explains a name when nothing stands before it" },
   { "^%s*!", ".shell ls runs a command of the shell" },
+  { "^[^\"']*:%s*[%a_][%w_]*%s*\n", "a method is called with brackets, also without arguments: pacs:echo()" },
   { "%f[%w_]null%f[^%w_]", "Lua's null is nil; JSON's is modalua.json.null" },
 }
+
+-- Words of other languages for values of Lua.
+local OTHER_WORDS = { True = "true", False = "false", None = "nil", null = "nil, and JSON has modalua.json.null", undefined = "nil" }
 
 local LEAST_WORD = 3 -- characters of a name for which another one is suggested
 
@@ -115,12 +119,18 @@ local function hint_of_message(text, message)
   end
   if message:match "bad argument #1 to '[%w_]+' %(modalua%.%w+ expected" then
     return "call a method with a colon: object:method(…)"
+  elseif message:find("attempt to call a modalua.Found value", 1, true) then
+    return "the answers are a list: for _, answer in ipairs(found) do … end"
   end
 end
 
 -- A note when an input is nothing but the name of a variable or a field that does not exist, where a similar one does.
 local function misspelt_note(text, results)
   local path = results.n == 1 and results[1] == nil and text:match "^%s*=?%s*([%a_][%w_%.%[%]]*)%s*$"
+  local meant = path and (OTHER_WORDS[path] or commands.has(path) and "the command ." .. path)
+  if meant then
+    return ("there is no %s; there is %s"):format(path, meant)
+  end
   local owner, name = (path or ""):match "^(.*)%.([%a_][%w_]*)$"
   local nearest
   if owner then
@@ -337,7 +347,7 @@ local function handle(text)
     pending = help.of_name(topic)
     return nil
   end
-  local word = text:match "^%s*(%a+)%s*$"
+  local word = text:match "^%s*(%a+)%s*%(?%s*%)?%s*;?%s*$"
   if (word == "exit" or word == "quit") and rawget(_G, word) == nil then
     return "quit"
   end
@@ -391,9 +401,14 @@ function evaluate.line(input)
   return { error = message_of(answer) }
 end
 
+-- The warning of the first value, where the mode does not show it.
+local function hidden_warning(results)
+  return type(results) == "table" and state.mode ~= "table" and printing.warning(results[1]) or nil
+end
+
 function evaluate.show(options)
   options = options or {}
-  local output, behind = pending, note
+  local output, behind, warning = pending, note, hidden_warning(pending)
   pending, note = nil, nil
   if type(output) == "table" then
     print(printing.values(output, state.mode, { width = options.width, colour = options.colour, raw = options.raw, names = variables }))
@@ -406,6 +421,10 @@ function evaluate.show(options)
   if state.timing and seconds then
     print(("%.3f s"):format(seconds))
   end
+  if warning and not options.raw then
+    print(native.text_wrapped(warning, options.width or DEFAULT_WIDTH))
+  end
+  return options.raw and warning or nil -- it does not belong into the file
 end
 
 function evaluate.prompt()
@@ -437,8 +456,8 @@ evaluate.show()]=],
 doc.describe(evaluate.prompt, "evaluate.prompt() -> text",
   'Returns what stands before the prompt: "", or the number of the input after .numbers on.',
   { example = [[print(require("modalua.evaluate").prompt() .. "> ")]] })
-doc.describe(evaluate.show, "evaluate.show([options])",
-  "Prints what the last line returned, in the mode of the session.",
+doc.describe(evaluate.show, "evaluate.show([options]) -> warning | nil",
+  "Prints what the last line returned, in the mode of the session. Returns a warning about it that does not belong into a file, with raw.",
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },

@@ -285,6 +285,13 @@ local function rows_of(value)
   return rows, found
 end
 
+-- The warning of a search; nil: the value has none.
+function printing.warning(value)
+  local methods = kinds.methods_of(value)
+  local warning = methods and rawget(methods, "warning")
+  return warning and letters.shown(tostring(warning))
+end
+
 function printing.table(value, options)
   local rows, found = rows_of(value)
   if not rows then
@@ -297,9 +304,8 @@ function printing.table(value, options)
   local width = options.width or WIDTH
   local text = tables.fitted(columns, rows_as_text(rows, columns), { width = width, colour = options.colour })
   text = text .. plural(rawlen(rows), found and "answer" or "row")
-  local methods = kinds.methods_of(value)
-  local warning = methods and rawget(methods, "warning")
-  return warning and text .. "\n" .. native.text_wrapped(letters.shown(tostring(warning)), width) or text
+  local warning = printing.warning(value)
+  return warning and text .. "\n" .. native.text_wrapped(warning, width) or text
 end
 
 local function as_json(value)
@@ -452,6 +458,9 @@ doc.describe(printing.table, "printing.table(value [, options]) -> text | nil",
     },
     example = [[print(require("modalua.printing").table(found))]],
   })
+doc.describe(printing.warning, "printing.warning(value) -> text | nil",
+  "Returns the warning that the result of a search has. printing.table shows it below the table; the other modes have no place for it.",
+  { example = [[print(require("modalua.printing").warning(found))]] })
 doc.describe(printing.value, "printing.value(value, mode [, options]) -> text",
   'Returns a value as text. The mode is "table", "lines" (a field in each line), "csv", "json" or "lua"; a value that the mode cannot show '
     .. "is shown as Lua.",

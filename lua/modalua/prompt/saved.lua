@@ -57,7 +57,8 @@ local function statement_of(input)
   elseif returns then
     return ("_ = show((function()\n%s\nend)())"):format(text)
   end
-  return uses(text, "local") and ("do\n%s\nend"):format(text) or text
+  local in_block = uses(text, "local") or text:find("::", 1, true) -- a label exists once in a block
+  return in_block and ("do\n%s\nend"):format(text) or text:gsub("^%s*%(", ";%0") -- else it would call the value before it
 end
 
 -- The statement of input i, with what later inputs take from it; `used` are the names that the inputs use.

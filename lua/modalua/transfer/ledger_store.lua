@@ -99,6 +99,10 @@ local function explain_file(self, err)
   if err.code == "SQLITE_NOTADB" then
     return refused("'%s' is not a ledger: it is no SQLite database; %s", self.name, HINT)
   end
+  if (err.code or ""):find "^SQLITE_CORRUPT" then
+    return refused("the ledger '%s' is damaged (%s): use a copy of it, or begin anew with a new ledger; what the destination has is not "
+      .. "sent again", self.name, err.message)
+  end
   for _, pattern in ipairs(UNUSABLE) do
     if (err.code or ""):find(pattern) then
       return refused("the ledger '%s' cannot be opened: %s", self.name, err.message)
@@ -120,7 +124,7 @@ function examine.sqlite(self)
     return nil, err
   elseif row.tables == 0 and row.user_version == 0 then
     return 0
-  elseif row.application_id ~= schema.APPLICATION then
+  elseif row.application_id ~= schema.APPLICATION or row.user_version < 0 then
     return refused("'%s' is not a ledger: it is the database of another application", self.name)
   end
   return row.user_version

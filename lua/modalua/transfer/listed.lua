@@ -14,6 +14,7 @@ local find_all = require "core.find_all"
 local find_each = require "core.find_each"
 local found_items = require "transfer.found_items"
 local hints = require "transfer.hints"
+local letters = require "text.letters"
 local levels = require "core.levels"
 local local_items = require "transfer.local_items"
 local matching = require "core.matching"
@@ -177,7 +178,7 @@ end
 local function shown_columns(fields)
   local names = {}
   for i, text in ipairs(fields) do
-    names[i] = "'" .. native.text_shown(trimmed(text)) .. "'"
+    names[i] = "'" .. letters.cut(native.text_shown(trimmed(text)), 60) .. "'"
   end
   return table.concat(names, ", ", 1, math.min(#names, 30))
 end

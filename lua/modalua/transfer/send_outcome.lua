@@ -66,6 +66,12 @@ local function has_only_these(self, group, err)
   return third ~= nil and third >= earliest or since.n > ALONE and not since.others
 end
 
+-- Whether a destination that this server cannot ask may be away. While nothing was moved, the source may not know it either: where no item
+-- is to be tried again, that is not found out.
+local function may_be_away(self)
+  return self.settings.retries > 0 or self.suspicion ~= nil and self.suspicion.is_known == true
+end
+
 -- 0xCxxx, or an error of the item: the source and the destination are asked, and then it is decided. is_settled: by other items it is known
 -- that no side is away. Else a destination that this server cannot ask may be away, while it takes no other items.
 local function decide(self, item, err, is_settled)
@@ -85,7 +91,7 @@ local function decide(self, item, err, is_settled)
     return self:postpone(item, err)
   elseif suspects_target(self, item, err, answers) then
     return nil
-  elseif answers == nil and not is_settled and not has_only_these(self, { item }, err) then
+  elseif answers == nil and not is_settled and may_be_away(self) and not has_only_these(self, { item }, err) then
     self.breaker:note_side(err, "to", self.run_n)
     return self:postpone(item, err)
   end

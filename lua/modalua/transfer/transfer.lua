@@ -6,6 +6,7 @@ local ledger = require "transfer.ledger"
 local modalua = require "modalua"
 local native = require "core.native"
 local options = require "transfer.options"
+local sides = require "transfer.sides"
 local status = require "transfer.status"
 
 local transfer = {}
@@ -102,7 +103,7 @@ local function continue(L, row, plan, given)
   complete_arrived_at(row, plan)
   local changes = changed_settings(row, plan.settings)
   options.check_fit(merged(row.settings, changes), row.from_kind, row.to_kind, plan.arrived_at)
-  local good, err = options.look_up(plan)
+  local good, err = sides.look_up(plan)
   if not good then
     return nil, err
   end
@@ -122,7 +123,7 @@ local function create(plan, given, target)
   options.check_new(plan)
   local settings = options.complete(plan)
   options.check_fit(settings, plan.from.kind, plan.to.kind, plan.arrived_at)
-  local good, err = options.look_up(plan)
+  local good, err = sides.look_up(plan)
   if not good then
     return nil, err
   end

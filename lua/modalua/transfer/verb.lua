@@ -15,12 +15,15 @@ local WATCH_SECONDS = 2
 
 -- ---- calls of the public functions ----
 
+local QUOTED <const> = { from = "--from", to = "--to", TargetAet = "--to-aet", arrived_at = "--arrived-at" }
+
 -- A message of transfer.transfer with its options as the command has them: "max_failed = 5" is "--max-failed 5".
 local function in_words_of_the_command(message)
   local function option(name)
     return "--" .. name:gsub("_", "-")
   end
-  return (message:gsub("option '([%l_]+)'", option):gsub("([%l_]+) = true", option):gsub("([%l_]+) = ([\"%d])", function(name, value)
+  message = message:gsub("option '([%l_]+)'", option):gsub("'(%a[%a_]*)'", QUOTED)
+  return (message:gsub("%f[%l_]([%l_]+) = true", option):gsub("%f[%l_]([%l_]+) = ([\"%d])", function(name, value)
     return option(name) .. " " .. value
   end))
 end
@@ -70,6 +73,11 @@ local function read_sides(self, options)
   local given = self.options
   local from = only_one(self, "from", "from_local")
   local to = only_one(self, "to", "to_local", "to_peer", "to_aet")
+  for _, name in ipairs { "from", "to", "to_peer" } do
+    if given[name] == "" then -- a variable of the shell that is not set
+      self:usage_error("--%s is empty", (name:gsub("_", "-")))
+    end
+  end
   if from then
     options.from = given.from_local and self:client() or self:modality(given.from)
   end
@@ -268,7 +276,9 @@ function verb.set(self)
   for _, name in ipairs(SETTINGS) do
     changes[name] = self.options[name]
   end
-  if not next(changes) then
+  if changes.hours == "" then -- a variable of the shell that is not set must not allow all hours
+    self:usage_error "--hours is empty: write always to allow all hours"
+  elseif not next(changes) then
     self:usage_error "nothing is to be changed: give a setting, such as --concurrency 4"
   end
   must(self, transfer.set, self.options.ledger, changes)

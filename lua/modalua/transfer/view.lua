@@ -312,7 +312,7 @@ function View:line()
   end
 end
 
--- Removes the six lines, and ends the log.
+-- Removes the six lines, and ends the log. A log that was made for a run that has not begun is removed: its call was wrong.
 function View:close()
   if self.draws then
     native.show_lines ""
@@ -320,41 +320,51 @@ function View:close()
   end
   if io.type(self.log) == "file" then
     self.log:close()
+    if self.made and not self.ledger then
+      os.remove(self.made)
+    end
   end
 end
 
 View.__close = View.close
 
--- Opens the log, to write to its end. Returns it, or nil and a message.
-local function open_log(target)
+-- Opens the log, to write to its end. Returns true, or nil and a message.
+local function open_log(self, target)
   if type(target) ~= "string" then
-    return target
+    self.log = target
+    return true
   end
-  local file, why = io.open(target, "a")
+  local is_new, file, why = not native.path_kind(target), io.open(target, "a")
   if not file then
     return nil, ("the log cannot be written: %s"):format(why)
   end
-  return file
+  self.log, self.made = file, is_new and target or nil
+  return true
+end
+
+-- Whether the file of metrics can be written; it stays as it is. false and a message.
+local function check_metrics(target)
+  if type(target) ~= "string" then
+    return true
+  end
+  local file <close>, why = native.whole_file(target)
+  return file ~= nil, ("the metrics '%s' cannot be written: %s"):format(native.text_shown(target), why)
 end
 
 -- Returns a view, which shows the ledger that View:watch gets; nil and a message when the log or the file of metrics cannot be written.
 -- options: terminal = { output =, errors = whether these are terminals } of the command, json = true for JSON lines on standard output,
--- progress = true or a function, log = a file or a function, metrics = a file or a function, names = whether patients may be named, dry_run =
--- whether the run finds and compares only.
+-- progress = true or a function, log = a file or a function, metrics = a file or a function, names = whether patients may be named,
+-- dry_run = whether the run finds and compares only.
 function view.new(options)
   local terminal = options.terminal or {}
   local self = setmetatable({ names = options.names, json = options.json, terminal = terminal, metrics = options.metrics, last = {},
     drawn = -math.huge, next_read = 0, facts = { names = options.names, retries = 0, dry_run = options.dry_run } }, View)
-  local message
-  self.log, message = open_log(options.log)
-  if message then
-    return nil, message
+  local good, message = check_metrics(self.metrics)
+  if good then
+    good, message = open_log(self, options.log)
   end
-  if type(self.metrics) == "string" then
-    local good, why = metrics.write(self.metrics, "# modalua transfer\n")
-    if not good then
-      return nil, why
-    end
+  if not good then
+    return nil, message
   end
   self.progress = type(options.progress) == "function" and options.progress or nil
   self.shows = options.terminal ~= nil or options.progress == true

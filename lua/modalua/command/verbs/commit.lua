@@ -8,11 +8,13 @@ local function state_colour(value)
   return value == "Failure" and "red" or value == "Success" and "green" or nil
 end
 
+local COLUMNS <const> = { { name = "transaction", whole = true }, { name = "state", colour = state_colour },
+  { name = "kept", right = true }, { name = "failed", right = true } }
+
 -- What the server knows of the transaction. `status`: as commitment:status() returns it.
 local function show_status(self, id, status)
   local row = { transaction = id, state = status.Status, kept = #(status.Success or {}), failed = #(status.Failures or {}) }
-  self:show({ { name = "transaction", whole = true }, { name = "state", colour = state_colour }, { name = "kept", right = true },
-    { name = "failed", right = true } }, { row })
+  self:show(COLUMNS, { row })
   for _, failure in ipairs(status.Failures or {}) do
     self:report_error(failure.SOPInstanceUID, failure.Description or "it is not kept")
   end
@@ -22,7 +24,7 @@ local function run_commit(self)
   if self.options.wait and self.options.no_wait then
     self:usage_error "--wait and --no-wait contradict each other"
   end
-  local ids = held.identifiers(self)
+  local ids = held.identifiers(self, COLUMNS)
   local modality = ids and self:modality(self.options.name)
   if not modality then
     return false

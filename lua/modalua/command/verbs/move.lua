@@ -30,14 +30,19 @@ end
 local Report = {}
 Report.__index = Report
 
-local function new_report(self, rows, columns)
+-- The columns of what was found, and those of its outcome.
+local function with_outcome(self, columns)
   local all = table.move(columns, 1, #columns, 2, { { name = "outcome", colour = outcome_colour } })
   if self.options.csv then
     table.move({ "error", "kind", "code", "verified" }, 1, 4, #all + 1, all)
   end
+  return all
+end
+
+local function new_report(self, rows, columns)
   local at_once = self.options.jsonl or not (self.terminal.output or self.options.json or self.options.csv)
-  return setmetatable({ session = self, found = rows, columns = all, rows = {}, sent = {}, failed = 0, unknown = 0, at_once = at_once },
-    Report)
+  return setmetatable({ session = self, found = rows, columns = with_outcome(self, columns), rows = {}, sent = {}, failed = 0, unknown = 0,
+    at_once = at_once }, Report)
 end
 
 -- Adds the next row, with a word for its outcome: moved, failed or unknown. `about`: perhaps the fields error (its text), kind, code and
@@ -143,7 +148,7 @@ local function run_move(self)
     self:note("would move %s", amount)
     return true
   elseif #found.answers == 0 then
-    self:show(columns, {})
+    self:show(with_outcome(self, columns), {})
     return self:report_error "nothing was found, so nothing was moved"
   end
   return consent.allows(self, found, level, WORDS) and move_found(self, modality, found, columns, options)

@@ -6,8 +6,10 @@ local search = require "command.search"
 
 local WORDS = { verb = "send", done = "sent" }
 
+local COLUMNS <const> = { "to", { name = "resources", right = true }, { name = "instances", right = true } }
+
 local function run_store(self)
-  local ids = held.identifiers(self)
+  local ids = held.identifiers(self, COLUMNS)
   local modality = ids and self:modality(self.options.name)
   if not modality then
     return false
@@ -16,7 +18,7 @@ local function run_store(self)
   if self.options.dry_run then
     self:note("would send %s to %s", amount, self:resolved(self.options.name))
     if self:is_for_programs() then
-      self:show({ "to", "resources" }, { { to = self.options.name, resources = #ids } })
+      self:show(COLUMNS, { { to = self.options.name, resources = #ids } })
     end
     return true
   elseif not consent.allows_amount(self, #ids, amount, WORDS) then
@@ -27,7 +29,7 @@ local function run_store(self)
     return self:report_error(err)
   end
   local row = { to = self.options.name, resources = #ids, instances = result.InstancesCount }
-  self:show({ "to", { name = "resources", right = true }, { name = "instances", right = true } }, { row })
+  self:show(COLUMNS, { row })
   return true
 end
 

@@ -67,6 +67,9 @@ local function run_worklist(self)
   local list = self:must(characters.during(self, modality.find_worklist, modality, query, options))
   characters.warn(self, list)
   local rows = rows_of(list)
+  if not rows[1] then
+    search.explain_nothing(self, tags, order)
+  end
   self:show(columns, rows)
   self:note("%d %s", #rows, #rows == 1 and "procedure" or "procedures")
   return true

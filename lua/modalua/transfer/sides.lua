@@ -1,0 +1,158 @@
+-- transfer.sides: looks up the source and the destination of a transfer at the server, and refuses a transfer from a place to itself.
+local require = ...
+local move_target = require "core.move_target"
+local native = require "core.native"
+local steps = require "core.native_steps"
+
+local sides = {}
+
+local OP <const> = "run"
+
+local function usage(message, ...)
+  native.usage(("run: " .. message):format(...))
+end
+
+-- ---- what the server knows ----
+
+local function names_of(objects)
+  local names = {}
+  for name in pairs(objects) do
+    names[#names + 1] = name
+  end
+  return names
+end
+
+-- The settings of a modality | nil, err.
+local function look_up_modality(operation, name)
+  local modalities, err = steps.request(operation, "GET", "/modalities?expand", "local", nil, "object of objects")
+  if not modalities then
+    return nil, err
+  elseif not modalities[name] then
+    local near = require "modalua.doc".nearest(name, names_of(modalities))
+    return steps.failed(operation, "orthanc", "unknown_modality", ("the server knows no modality '%s' to send from%s"):format(name,
+      near and ("; did you mean '%s'?"):format(near) or ""))
+  end
+  return modalities[name]
+end
+
+local function look_up_peer(operation, name)
+  local peers, err = steps.request(operation, "GET", "/peers", "local", nil, "list of texts")
+  if not peers then
+    return nil, err
+  end
+  for _, other in ipairs(peers) do
+    if other == name then
+      return true
+    end
+  end
+  return steps.failed(operation, "orthanc", "unknown_peer", ("the server knows no peer '%s' to send to"):format(name))
+end
+
+-- ---- a place that is both sides ----
+
+local function is_loopback(host)
+  return host == "localhost" or host == "::1" or host:find "^127%." ~= nil
+end
+
+local function is_same_host(one, other)
+  return one == other or is_loopback(one) and is_loopback(other)
+end
+
+-- The host and the port of a URL; nil where it has none.
+local function address_of(url)
+  local host, port = url:match "^%a[%w+.-]*://[^/]-([^/@:]+):(%d+)"
+  return host or url:match "^%a[%w+.-]*://([^/@:]+)", math.tointeger(port)
+end
+
+-- Whether the modality with these settings is the Orthanc that tells this /system, and that is asked at the URL. Orthancs on different
+-- hosts may have the same AE title and port.
+local function is_modality(settings, system, url)
+  local host = address_of(url)
+  return settings.AET == system.DicomAet and math.tointeger(settings.Port) == system.DicomPort and type(settings.Host) == "string"
+    and host ~= nil and is_same_host(settings.Host, host)
+end
+
+-- Throws when the modality with these settings, which is one of the sides, is this Orthanc, which is the other one.
+local function check_own(client, name, settings)
+  local system = client:system()
+  if system and (is_modality(settings, system, native.url(client)) or is_modality(settings, system, "http://localhost")) then
+    usage("'from' and 'to' are the same: the modality '%s' is this Orthanc itself", name)
+  end
+end
+
+-- The same for a peer, to which this Orthanc sends.
+local function check_peer(client, peer)
+  local entry, system = peer:configuration(), client:system()
+  if not (entry and system and type(entry.Url) == "string") then
+    return
+  end
+  local host, port = address_of(entry.Url)
+  local own, own_port = address_of(native.url(client))
+  if host and own and port and (port == own_port and is_same_host(host, own) or port == system.HttpPort and is_loopback(host)) then
+    usage("'from' and 'to' are the same: the peer '%s' is this Orthanc itself", peer.peer)
+  end
+end
+
+-- Throws when what arrives would be compared at the source, which has everything. settings: of a source that is a modality.
+local function check_arrived_at(plan, settings)
+  local place, from = plan.arrived_at, plan.from
+  local system = place and place:system()
+  if not system then
+    return
+  end
+  local is_source
+  if from.kind == "client" then
+    local own, identifier = from.client:system(), system.DatabaseServerIdentifier
+    is_source = native.url(place) == native.url(from.client) or own and identifier ~= nil and identifier == own.DatabaseServerIdentifier
+  else
+    is_source = is_modality(settings, system, native.url(place))
+  end
+  if is_source then
+    usage "'arrived_at' is the source itself, which has everything: it must be the client of the Orthanc that receives"
+  end
+end
+
+-- ---- both sides ----
+
+-- Sets to.aet and to.modality of a destination that is a modality. Returns true | nil, err.
+local function look_up_target(operation, from, to)
+  local target, err = move_target.find(operation, { to = to.name })
+  if not target then
+    return nil, err
+  end
+  to.aet, to.modality = target.aet, to.modality or from.client:modality(to.name)
+  return true
+end
+
+-- sides.look_up(plan) -> true | nil, err. Asks the server for the AE titles of both sides: from.aet and to.aet.
+function sides.look_up(plan)
+  local from, to = plan.from, plan.to
+  local operation = { client = from.client, op = OP, method = "GET", path = "/modalities" }
+  local good, settings, err = true, nil, nil
+  if from.kind == "modality" then
+    settings, err = look_up_modality(operation, from.name)
+    from.aet = settings and (type(settings.AET) == "string" and settings.AET or "")
+    good = settings
+  end
+  if good and to.kind == "modality" then
+    good, err = look_up_target(operation, from, to)
+  elseif good and to.kind == "peer" then
+    good, err = look_up_peer(operation, to.name)
+  end
+  if not good then
+    return nil, err
+  elseif from.aet and to.aet == from.aet then
+    usage("%s is the source itself: the modality '%s' has the AE title %s", to.kind == "aet" and "'TargetAet'"
+      or ("the modality '%s'"):format(to.name), from.name, from.aet)
+  elseif from.kind == "client" and to.kind == "peer" then
+    check_peer(from.client, to.peer)
+  elseif from.kind == "client" and to.kind == "modality" then
+    check_own(from.client, to.name, look_up_modality(operation, to.name) or {})
+  elseif settings and to.kind == "client" then
+    check_own(from.client, from.name, settings)
+  end
+  check_arrived_at(plan, settings)
+  return true
+end
+
+return sides
