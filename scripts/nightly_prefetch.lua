@@ -4,8 +4,8 @@
 --
 -- Each date of the worklist has a ledger of its own (/var/lib/modalua/prefetch-20260102.ledger), beside which a table with the outcome of
 -- each patient is written (….csv). Started again, the same command goes on, and adds patients that are new on the worklist. What is there
--- already is not sent again. It ends with the hours, or when all is done; Ctrl-C or SIGTERM finishes what is under way. The exit status is 1
--- when something is left, has failed, or an entry of the worklist has no valid PatientID (INVALID in the table).
+-- already is not sent again. It ends with the hours, or when all is done; Ctrl-C or SIGTERM finishes what is under way. The exit status
+-- is 1 when something is left, has failed, or an entry of the worklist has no valid PatientID (INVALID in the table).
 -- scripts/systemd has a timer for it.
 local modalua = require "modalua"
 local arguments = require "modalua.arguments"

@@ -412,8 +412,8 @@ describe("With the servers of a user,", function()
     contains(prefetch(table.unpack(words)), "\nfinished: 3 sent, lines of the list: 1 INVALID\n")
     assert.are.equal(3, count "archive")
     archive.empty(play.servers.archive)
-    assert.matches("\nfinished before, at 2%d+%-%d+%-%d+T[%d:]+Z: 3 sent, lines of the list: 1 INVALID; this run sent nothing, and looked at "
-      .. "nothing again\n", prefetch(table.unpack(words)))
+    assert.matches("\nfinished before, at 2%d+%-%d+%-%d+T[%d:]+Z: 3 sent, lines of the list: 1 INVALID; this run sent nothing, and "
+      .. "looked at nothing again\n", prefetch(table.unpack(words)))
     assert.are.equal(0, count "archive")
     contains(served.read_file(directory .. "/prefetch-20260102.csv"), "MOD*,,INVALID,")
   end)

@@ -258,7 +258,7 @@ for _, version in ipairs(versions.few) do
         assert.are.same({ out = "", err = "paused: runs finish what is under way\n", status = 0 }, run("pause", ledger))
         local result = run("run", ledger)
         assert.are.equal(1, result.status)
-        contains(result.err, "modalua: paused: 2 sent, 4 left\n")
+        contains(result.err, "modalua: paused: 2 sent (0 of them in this run), 4 left\n")
         assert.are.equal(0, run("resume", ledger).status)
         assert.are.equal(0, run("run", ledger).status)
         assert.are.equal(STUDIES, arrived())

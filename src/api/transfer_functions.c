@@ -90,7 +90,8 @@ static const option run_rows[] = {
       "true: finds and compares only, also outside of the hours; a later run sends" },
     { "once", FLAG, "true: ends when the hours end" },
     { "graceful", FLAG,
-      "true: in a script that the command runs, the first Ctrl-C or SIGTERM begins nothing new, and "
+      "true: in a script that the command runs, the first Ctrl-C or SIGTERM begins nothing new, "
+      "and "
       "the run returns when what is under way has ended; the second one cancels it" },
     { "progress", VALUE,
       "true: lines on standard error; or a function that gets a table for each event" },

@@ -242,7 +242,7 @@ static int run_word(modalua_runtime *rt, const command_options *o, int argc, cha
     if (status != MODALUA_OK)
         return report_status(rt, status);
     status = run_script(rt, strcmp(word, "-") == 0 ? NULL : word, argc - o->word - 1,
-                            argv + o->word + 1);
+                        argv + o->word + 1);
     if (status == MODALUA_E_FILE && verbs_suggest(rt, word))
         status = MODALUA_E_INVALID;
     return status;

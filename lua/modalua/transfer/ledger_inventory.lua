@@ -160,9 +160,9 @@ local function without_known(self, iterator)
   end
 end
 
--- L:add_lines(each, first, only_new) -> the number of new lines. each() returns an iterator over lines: { tag =, text =, value =, outcome =,
--- reason = }. first: their items go before all others. only_new: lines that the list has already are left out. The finder then looks for
--- them, although its search had ended.
+-- L:add_lines(each, first, only_new) -> the number of new lines. each() returns an iterator over lines: { tag =, text =, value =,
+-- outcome =, reason = }. first: their items go before all others. only_new: lines that the list has already are left out. The finder then
+-- looks for them, although its search had ended.
 function methods:add_lines(each, first, only_new)
   return self:transaction(function(now)
     local found, err = self:run "SELECT one FROM transfer {lock}" -- two that add at once get different numbers

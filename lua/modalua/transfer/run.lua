@@ -156,9 +156,21 @@ end
 
 -- ---- the breaker ----
 
--- Asks both sides. Returns true; or false, the error, and the side that was asked.
+local function ask_destination(self)
+  local answers, silence, asked = self.items.send:echo_destination()
+  return answers ~= false, silence, asked or "to"
+end
+
+-- Asks both sides. Returns true; or false, the error, and the side that was asked. A destination that did not answer is asked first:
+-- while it is down, no other is asked.
 local function ask_sides(self)
   local items = self.items
+  if self.breaker.side == "to" then
+    local answers, silence, asked = ask_destination(self)
+    if not answers then
+      return false, silence, asked
+    end
+  end
   local source, silence = items.send:echo_source()
   if not source then
     return false, silence, "from"
@@ -170,9 +182,8 @@ local function ask_sides(self)
       return false, err, side
     end
   end
-  local destination, why, asked = items.send:echo_destination()
-  if destination == false then
-    return false, why, asked or "to"
+  if self.breaker.side ~= "to" then
+    return ask_destination(self)
   end
   return true
 end
@@ -491,16 +502,18 @@ end
 -- Sets self.was_finished, the time when the transfer ended, if nothing was left to do, nor to be compared, before this run.
 local function look_at_end(self, info)
   local open, err = self.ledger:open_items()
-  local left, last = nil, nil
+  local left = nil
   if open then
     left, err = self.ledger:unconfirmed(1)
   end
-  if left and info.found_all and open.todo + open.sending + open.sent == 0 and not (self.items:compares() and left[1]) then
-    last, err = self.ledger:last_end()
-    left = last ~= nil and left
-    self.was_finished = left and (last or info.found_all)
+  if not left then
+    return nil, err
+  elseif info.found_all and open.todo + open.sending + open.sent == 0 and not (self.items:compares() and left[1]) then
+    local last, failure = self.ledger:last_end()
+    self.was_finished = last or info.found_all
+    return last ~= nil, failure
   end
-  return left and true, err
+  return true
 end
 
 -- Everything before the loop. Returns true, or nil and an error.

@@ -53,8 +53,8 @@ end
 
 -- ---- run: the options ----
 
-local PASSED = { "level", "several", "add", "all", "concurrency", "join", "hours", "time_zone", "rate", "share", "gap", "retries", "max_failed",
-  "verify", "order", "max", "limit_results", "names", "yes", "dry_run", "once", "log", "metrics" }
+local PASSED = { "add", "level", "several", "all", "concurrency", "join", "hours", "time_zone", "rate", "share", "gap", "retries",
+  "max_failed", "verify", "order", "max", "limit_results", "names", "yes", "dry_run", "once", "log", "metrics" }
 
 -- Stops the command when more than one of these options was given. Returns the name of the one that was given, or nil.
 local function only_one(self, ...)
