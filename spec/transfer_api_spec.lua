@@ -446,6 +446,17 @@ describe("Without a run, a ledger", function()
     local expected = 4 / status.rate.instances * 60 -- items 2 and 3 have 3 and 1 images
     assert.is_true(math.abs(status.left - expected) < 1, status.left)
 
+    -- While it waits, it has no rate now; and what is tried again later takes at least so long.
+    assert(L:renew { side = "to", since = 5, reason = "no answer" })
+    assert(L:query("UPDATE item SET due = $1 WHERE id = $2", assert(L:now()) + 600000, items[1].id + 1))
+    local waits = assert(transfer.status(path))
+    assert.are.same({ "waiting", nil, true }, { waits.state, waits.rate, waits.run_rate ~= nil })
+    assert.is_true(waits.left > 500, waits.left)
+    local shown = command.shell('"$M" transfer status ' .. command.quote(path)).out
+    assert.matches("\nwaiting for\t" .. waits.to .. " since [^\n]*: no answer\n", shown)
+    assert(L:query("UPDATE item SET due = 0 WHERE id = $1", items[1].id + 1))
+    assert(L:renew())
+
     -- Of a run of ten minutes, in a window that opened one to two minutes ago, only the time in the window counts.
     assert(L:query "UPDATE worker SET started = started - 480000")
     assert.is_true(transfer.status(path).run_rate.instances < 1.5)

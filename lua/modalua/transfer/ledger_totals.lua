@@ -123,6 +123,12 @@ function methods:waiting(now)
   return list[1].items, list[1].due
 end
 
+-- L:last_due() -> when the last item that is to be tried is due | false when none is | nil, err.
+function methods:last_due()
+  local list, err = self:query "SELECT MAX(due) AS due FROM item WHERE state = 'todo'"
+  return list and (list[1].due or false), err
+end
+
 -- L:search() -> { slices =, finds =, answers =, unproven = }: the sums over the slices.
 function methods:search()
   local list, err = self:query [[SELECT COUNT(*) AS slices, CAST(COALESCE(SUM(finds), 0) AS BIGINT) AS finds,

@@ -210,6 +210,7 @@ local function mind_breaker(self)
     if not self.waits_since then
       self.waits_since = self.now()
       self.tell { event = "wait", side = b.side, since = self.waits_since, reason = b.reason }
+      renew(self) -- so that other processes see it
     end
     if b:is_hopeless() then
       self.items.fatal = self.items.fatal or native.fail("transfer", "refused", "gave_up",
@@ -220,6 +221,7 @@ local function mind_breaker(self)
   elseif b.state == "closed" and self.waits_since then
     self.waits_since = nil
     self.tell { event = "wait" }
+    renew(self)
   end
 end
 

@@ -210,6 +210,8 @@ local function window_text(window)
   return window and (window.open and "open" or "closed") .. (window["until"] and " until " .. shown_times.text(window["until"]) or "")
 end
 
+local SIDES <const> = { from = true, to = true }
+
 -- The status as a list of rows { what =, value = }.
 local function status_rows(status)
   local rows = {}
@@ -230,7 +232,8 @@ local function status_rows(status)
   add("seconds left", status.left and math.ceil(status.left))
   add("hours", window_text(status.window))
   local waiting = status.waiting
-  add("waiting for", waiting and ("%s since %s: %s"):format(waiting.side, shown_times.text(waiting.since), waiting.reason))
+  local side = waiting and (SIDES[waiting.side] and status[waiting.side] or "the server")
+  add("waiting for", waiting and ("%s since %s: %s"):format(side, shown_times.text(waiting.since), waiting.reason))
   add("runs", #status.workers)
   return rows
 end
