@@ -155,6 +155,23 @@ for i, version in ipairs(versions) do
       assert.are.equal(STUDIES, world:arrived())
     end)
 
+    on_newest("waits for the Orthanc that sends when it is away at the beginning of a later run, and may be stopped then", function()
+      assert(transfers.run(world, { max = 2 }))
+      world.us:stop()
+      local run, seen, control = start(world, {})
+      happens(function() return #seen.wait > 0 end)
+      control.stopping = true
+      local summary, err = run:join()
+      assert.are.same({ nil, "network" }, { summary, err.kind })
+      run, seen = start(world, {})
+      happens(function() return #seen.wait > 0 end)
+      assert.are.equal("server", seen.wait[1].side)
+      world.us:start_again()
+      summary = assert(run:join())
+      assert.are.same({ "finished", STUDIES, 0 }, { summary.state, items(summary, "done"), tried(world) })
+      assert.is_nil(seen.wait[#seen.wait].side)
+    end)
+
     it("ends when the source does not know the AE title of the destination, and no item has lost a try", function()
       local pacs = modalua.connect(world.pacs.url)
       local known = assert(pacs:get "/modalities/archive/configuration")

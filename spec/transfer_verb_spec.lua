@@ -119,6 +119,14 @@ for _, version in ipairs(versions.few) do
         assert.are.equal(STUDIES, status().items.todo)
       end)
 
+      it("does so outside of its hours too, in which nothing is sent", function()
+        local in_three_days = os.date("!%a", os.time() + 3 * 86400)
+        local result = begin("StudyDate=20200101-", "--dry-run", "--hours", in_three_days, "--time-zone", "UTC")
+        assert.are.same({ 0, 0 }, { result.status, arrived() }, result.err)
+        assert.is_nil(result.err:find("closed", 1, true))
+        assert.are.equal(STUDIES, status().items.todo)
+      end)
+
       it("prints an object for each event with --json", function()
         local result = begin("PatientID=T1", "--json")
         assert.are.equal(0, result.status, result.err)
