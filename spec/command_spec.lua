@@ -99,7 +99,13 @@ describe("The command", function()
         assert.matches("; did you mean " .. near:gsub("%-", "%%-") .. "%?\n", command.run(word).err)
       end
       assert.is_nil(command.run("--time-limit=x").err:find "did you mean")
-      assert.matches("cannot start: url must be a URL", gives("", 2, command.run("-u", "ftp://h", "-e", "print 1")))
+      assert.matches("cannot start: %-%-url is 'ftp://h': url must be a URL", gives("", 2, command.run("-u", "ftp://h", "-e", "print 1")))
+      for value, source in pairs { ["127.0.0.1:22423"] = "MODALUA_URL is '127.0.0.1:22423'", ["u:s3cret@h"] = "MODALUA_URL",
+        ["ftp://u:s3cret"] = "MODALUA_URL" } do
+        local err = gives("", 2, command.shell(([[MODALUA_URL=%s "$M" -e 'print(1)']]):format(value)))
+        assert.matches("^modalua: cannot start: " .. source:gsub("%p", "%%%0") .. ": url must be a URL", err)
+        assert.is_nil(err:find("s3cret", 1, true))
+      end
       assert.matches("\nExit status: 0 success, 1 [^\n]* 2 wrong usage, 130 interrupted[^\n]*, 141 ", command.run("--help").out)
       assert.matches("\nExit status: 0 success, 1 [^\n]* 2 wrong usage, 130 interrupted", command.run("find", "--help").out)
     end)

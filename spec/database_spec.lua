@@ -331,7 +331,7 @@ describe("A long statement on SQLite", function()
   it("is ended by the time limit of the run", function()
     open("limited"):close()
     local result = command.run("--time-limit", "0.3", "-e", PREPARE:format(folder .. "/limited") .. " endless()")
-    assert.are.same({ out = "", err = "modalua: the run took longer than 0.3 s\n", status = 1 }, result)
+    assert.are.same({ out = "", err = "modalua: the run took longer than 0.3 s ((command line):2)\n", status = 1 }, result)
   end)
 end)
 
@@ -401,7 +401,7 @@ describe("db:run_slowly on SQLite", function()
     open("slow_limited"):close()
     local result = command.run("--time-limit", "0.3", "-e", ([[
       assert(require "spec.support.part" "transfer.native".open(%q)):run_slowly %q]]):format(folder .. "/slow_limited", ENDLESS))
-    assert.are.same({ out = "", err = "modalua: the run took longer than 0.3 s\n", status = 1 }, result)
+    assert.are.same({ out = "", err = "modalua: the run took longer than 0.3 s ((command line):1)\n", status = 1 }, result)
   end)
 
   it("is ended by Ctrl-C", function()

@@ -270,7 +270,7 @@ describe("modalua playground", function()
         "$M" ./playground; "$M" playground --help; s=$?; cd /; rm -r "$d"; exit $s]])
       assert.matches("^file\nusage: modalua %[options%] playground ", result.out)
       assert.are.equal(0, result.status)
-      for _, words in ipairs { { "playground", "-h" }, { "playground", "-i", "--help" } } do
+      for _, words in ipairs { { "playground", "-h" }, { "help", "playground" }, { "playground", "-i", "--help" } } do
         assert.are.equal(command.run("playground", "--help").out, command.run(table.unpack(words)).out)
       end
     end)

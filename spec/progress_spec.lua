@@ -152,6 +152,20 @@ describe("progress", function()
         modalua.bar { op = "x", over = true }]]))
     end)
 
+    it("is drawn from the fields that are known, and names one of a wrong type", function()
+      assert.matches("^" .. NEW_ROW .. "x  %[###### +%]  50 %%  1 of 2\r\27%[K7 B\r\27%[K$", terminal [[
+        local bar = require "modalua".bar
+        bar { op = "x", done = 1, total = 2 }
+        bar { done = 7, seconds = 0/0, total = 1/0, unit = "bytes" }
+        bar {}]])
+      for given, message in pairs { ["nil"] = "bar: a table such as { op = \"move\", done = 1, total = 2 } is expected (a nil was given)",
+        ["{ done = 'a' }"] = "bar: field 'done' must be a number (a string was given)",
+        ["{ op = 1 }"] = "bar: field 'op' must be a string (a number was given)" } do
+        local result = command.run("-e", ('print(pcall(require "modalua".bar, %s))'):format(given))
+        assert.are.same({ "false\t(command line):1: " .. message .. "\n", "" }, { result.out, result.err })
+      end
+    end)
+
     it("begins in a row of its own, behind a part of a line, and is drawn again only when it has changed", function()
       for _, write in ipairs { 'io.write "part"', 'io.write "part" io.stdout:flush()', 'io.stderr:write "part"' } do
         local out = terminal(write .. [[

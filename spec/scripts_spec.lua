@@ -17,7 +17,7 @@ local RECIPES = { "echo_all", "find_studies", "pull_cohort", "nightly_prefetch",
   "worklist_table", "compare_archives", "anonymise_and_send", "upload_folder", "export_zip", "watch_jobs" }
 local OTHERS = { "first_steps", "find_and_move", "migrate", "watch_modalities" }
 local LEAST_LINES, MOST_LINES = 15, 40
-local LONGER = { echo_all = 46, pull_cohort = 46, prefetch_priors = 47, route_stable_studies = 111, find_studies = 41 }
+local LONGER = { echo_all = 82, pull_cohort = 46, prefetch_priors = 47, route_stable_studies = 111, find_studies = 41 }
 
 local function lines_of(text)
   local lines = {}
@@ -247,11 +247,38 @@ describe("With the servers of a user,", function()
   it("echo_all fails when a modality is silent", function()
     local client = play.servers["local"]
     assert(client:put("/modalities/dead", { AET = "DEAD", Host = "127.0.0.1", Port = 1 }))
-    local table_, nagios = run "echo_all", run("echo_all", "--nagios")
+    local path = directory .. "/of_a_silent_one"
+    local table_, nagios = run("echo_all", "--metrics", path), run("echo_all", "--nagios")
+    local chosen = { run("echo_all", "--nagios", "--except", "dead,nosuch"), run("echo_all", "--nagios", "--only", "pacs,archive"),
+      run("echo_all", "--nagios", "--only", "pacs,dead") }
     assert(client:delete "/modalities/dead")
-    assert.are.same({ 1, 2 }, { table_.status, nagios.status })
-    assert.matches("\ndead +%d+ ms  the exchange with the remote modality failed: ", table_.out)
-    assert.matches("^CRITICAL %- 3 of 4 modalities answer | ", nagios.out)
+    assert.are.same({ 1, 2, 0, 0, 2 }, { table_.status, nagios.status, chosen[1].status, chosen[2].status, chosen[3].status })
+    assert.matches("\ndead +silent  the exchange with the remote modality failed: ", table_.out)
+    local metrics = served.read_file(path)
+    contains(metrics, 'modalua_modality_up{name="dead"} 0\n')
+    assert.is_nil(metrics:find('answer_seconds{name="dead"}', 1, true))
+    assert.matches("^CRITICAL %- 3 of 4 modalities answer; silent: dead %(TCP Initialization Error: Connection refused%) | "
+      .. "'archive'=[%d.]+s 'pacs'=[%d.]+s 'ris'=[%d.]+s\n$", nagios.out)
+    assert.matches("^OK %- 3 of 3 modalities answer | ", chosen[1].out)
+    assert.matches("^OK %- 2 of 2 modalities answer | 'archive'=[%d.]+s 'pacs'=[%d.]+s\n$", chosen[2].out)
+    assert.matches("^CRITICAL %- 1 of 2 modalities answer; silent: dead %(.+%) | 'pacs'=[%d.]+s\n$", chosen[3].out)
+  end)
+
+  it("echo_all says UNKNOWN to Nagios when it cannot ask", function()
+    for given, message in pairs { ["--only pacs,nosuch"] = "--only: the server knows no modality 'nosuch'",
+      ["--except pacs,archive,ris"] = "there is no modality to ask", ["--timeout fast"] = "--timeout: 'fast' is not a whole number above 0",
+      ["--what"] = "unknown option '--what'",
+      ["--metrics " .. directory .. "/none/x"] = "--metrics: " .. directory .. "/none/x.new: No such" } do
+      local result = play:shell('"$M" scripts/echo_all.lua --nagios ' .. given)
+      assert.are.same({ "", 3 }, { result.err, result.status })
+      contains(result.out, "UNKNOWN - " .. message)
+    end
+  end)
+
+  it("echo_all says what the server refuses", function()
+    local result = play:shell 'MODALUA_PASSWORD=wrong "$M" scripts/echo_all.lua --nagios'
+    assert.are.same({ "", 2 }, { result.err, result.status })
+    contains(result.out, "CRITICAL - the server gives no modalities: the server refuses the credentials (HTTP 401)")
   end)
 
   it("echo_all is critical, and its file says so, when the server does not answer", function()

@@ -247,6 +247,8 @@ describe("A list", function()
     refuses("items.column must be a string %(a number was given%)", { file = "x", column = 1 })
     refuses("list.csv: line 2: a quote %(\"%) is not closed", { file = write "AccessionNumber\n\"A1\n" })
     refuses("Is a directory", { file = folder })
+    refuses("/dev/zero: it has more than 64 MB: save it as a file", { file = "/dev/zero" })
+    refuses("/dev/null: the file is empty", { file = "/dev/null" })
   end)
 
   it("may be rows", function()

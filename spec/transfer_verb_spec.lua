@@ -155,15 +155,16 @@ for _, version in ipairs(versions.few) do
           { "PatientID= has no value", "--from", "pacs", "--to", "archive", "PatientID=" },
           { "a whole number, 1 or more, is expected, not '0'", "--from", "pacs", "--to", "archive", "--concurrency", "0", "PatientID=T1" },
           { "a number of seconds, 0 or more, is expected, not 'x'", "--from", "pacs", "--to", "archive", "--gap", "x", "PatientID=T1" },
-          { "fast", "--from", "pacs", "--to", "archive", "--rate", "fast", "PatientID=T1" },
-          { "Funday", "--from", "pacs", "--to", "archive", "--hours", "Mon-Funday", "PatientID=T1" },
+          { "--rate: 'fast' is not understood", "--from", "pacs", "--to", "archive", "--rate", "fast", "PatientID=T1" },
+          { "--hours: there is no day 'Funday'", "--from", "pacs", "--to", "archive", "--hours", "Mon-Funday", "PatientID=T1" },
           { "Mars/Olympus", "--from", "pacs", "--to", "archive", "--hours", "Mon", "--time-zone", "Mars/Olympus", "PatientID=T1" },
-          { "join", "--from", "pacs", "--to", "archive", "--join", "5", "--verify", "job", "PatientID=T1" },
-          { "are the same", "--from", "pacs", "--to", "pacs", "PatientID=T1" },
+          { "--join needs --verify", "--from", "pacs", "--to", "archive", "--join", "5", "--verify", "job", "PatientID=T1" },
+          { "--from and --to are the same", "--from", "pacs", "--to", "pacs", "PatientID=T1" },
           { "are the same", "--from-local", "--to-local", "PatientID=T1" },
+          { "--order must be", "--from", "pacs", "--to", "archive", "--order", "upside", "PatientID=T1" },
           { "Patient", "--from", "pacs", "--to", "archive", "--level", "Patient", "PatientID=T1" },
           { "everything would be sent: --all allows that", "--from", "pacs", "--to", "archive", "PatientName=*" },
-          { "needed", "--from", "pacs", "PatientID=T1" },
+          { "--to or --to-aet is needed", "--from", "pacs", "PatientID=T1" },
           { "NoColumn", "--from", "pacs", "--to", "archive", "--items", "spec/transfer_verb_spec.lua", "--column", "NoColumn" },
           { "--column \"…\"", "--from", "pacs", "--to", "archive", "--items", "spec/transfer_verb_spec.lua" },
         } do
@@ -310,6 +311,11 @@ for _, version in ipairs(versions.few) do
         assert.matches("^<!DOCTYPE html>", read(page))
         assert.are.equal(1 + STUDIES, select(2, read(rows):gsub("\r\n", "")))
         assert.are.equal(2, run("report", ledger).status)
+        assert.are.same({ out = read(rows), err = "", status = 0 }, run("report", ledger, "--csv", "-"))
+        local out = run("report", ledger, "--html", "-", "--csv", directory .. "/again.csv").out
+        assert.matches("^<!DOCTYPE html>.*</html>\n*$", out)
+        assert.are.equal(read(rows), read(directory .. "/again.csv"))
+        assert.are.equal(2, run("report", ledger, "--html", "-", "--csv", "-").status)
         assert.are.same({ out = "", err = "6 items: the ledger is whole\n", status = 0 }, run("check", ledger))
         assert.is_true(assert(json.decode(run("check", ledger, "--json").out)).ok)
       end)

@@ -4,6 +4,7 @@ local expect = require "spec.support.expect"
 local json = require "modalua.json"
 local letters = require "modalua.letters"
 local part = require "spec.support.part"
+local served = require "spec.support.served"
 local terminal = require "spec.support.terminal"
 
 local metrics = part "transfer.metrics"
@@ -234,6 +235,23 @@ describe("On a terminal", function()
 end)
 
 describe("Without a terminal", function()
+  it("a failure is a short line, its advice comes once, and JSON has the whole message", function()
+    local happened = 'C-MOVE SCU to AET "PACS" has failed with DIMSE status 0xC000 (unable to process - resource not found ?)'
+    local advice = "the modality cannot process the move; an Orthanc says so when it no longer has the resource: check these"
+    local message = ("the exchange with the remote modality failed: %s (HTTP 422, OrthancStatus 9); %s"):format(happened, advice)
+    local code = ("failure %q failure %q V:line()"):format(message, message)
+    local result = run("terminal = {}", code)
+    local words = "DIMSE status 0xC000 (unable to process - resource not found ?)"
+    local line = "failed 1.2.840.113619.2.55.3.604688119.971.1000011: " .. words .. "\n"
+    contains(result.err, line .. "  " .. words .. ": " .. advice .. "\n" .. line)
+    assert.are.same({ 1, 0 }, { select(2, result.err:gsub("an Orthanc says so", "")), result.status })
+    local path = os.tmpname()
+    result = run(("terminal = {}, json = true, log = %q"):format(path), code)
+    assert.are.equal(2, select(2, result.out:gsub("OrthancStatus 9%); the modality cannot process the move", "")))
+    assert.are.equal(1, select(2, served.read_file(path):gsub("an Orthanc says so", "")))
+    os.remove(path)
+  end)
+
   it("there is a line when it begins, one a minute, and one for each failure", function()
     local result = run("terminal = {}", [[
       for i = 1, 5 do

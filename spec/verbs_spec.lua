@@ -281,8 +281,9 @@ for _, version in ipairs(versions) do
           { 1, "the server knows no modality 'pasc'; did you mean 'pacs'?", "pasc" },
           { 1, "the server knows no modality 'whatever'; it knows archive, held, pacs", "whatever" },
           { 1, "Did you mean PatientName?", "pacs", "PatientNam=X*" },
-          { 1, "did you mean PatientName instead of PatientNam?", "pacs", "PatientNam" },
-          { 1, "did you mean BodyPartExamined instead of BodyPartExamind?", "pacs", "--columns", "BodyPartExamind" },
+          { 2, "PatientNam is no DICOM keyword; did you mean PatientName?", "pacs", "PatientNam" },
+          { 2, "BodyPartExamind is no DICOM keyword; did you mean BodyPartExamined?", "pacs", "--columns", "BodyPartExamind" },
+          { 2, "StudyDat is no DICOM keyword; did you mean StudyDate?", "pacs", "--sort=-StudyDat" },
           { 2, "'MOD-0002' is no tag; did you mean PatientID=MOD-0002?\n", "pacs", "PatientID", "MOD-0002" },
           { 2, "'4711' is no tag, and not Tag=Value\n", "pacs", "4711" },
           { 1, "Use ModalitiesInStudy.", "pacs", "Modality=CT" },
@@ -466,6 +467,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(130, result.status, text)
         assert.matches("0 of 3 studies moved from held to ANY, 1 unknown, 2 not tried or not finished", text)
         assert.matches("\27%[31mUNKNOWN", text)
+        assert.are.equal(2, select(2, text:gsub("\27%[31mNOT FINISHED", "")))
       end)
     end)
 

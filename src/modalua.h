@@ -12,6 +12,8 @@
  *         if (status < 0 && status != MODALUA_EXIT)
  *             puts(modalua_last_error(rt));
  *         modalua_destroy(rt);
+ *     } else if (modalua_config_fault(&config)) {
+ *         puts(modalua_config_fault(&config));
  *     }
  *
  * BLOCKING. modalua_run_string, modalua_run_file and modalua_call block until the script has ended;
@@ -145,13 +147,16 @@ typedef struct modalua_runtime modalua_runtime;
 enum modalua_status {
     MODALUA_OK = 0,
     MODALUA_WORKING = 1,      /* modalua_step: the run continues */
-    MODALUA_E_NOMEM = -1,     /* out of memory, or memory_limit is reached */
+    MODALUA_E_NOMEM = -1,     /* out of memory, or memory_limit is reached: by Lua code, or by an
+                                 operation, whose error has the kind "limit"; the script did not
+                                 handle it */
     MODALUA_E_SYNTAX = -2,    /* the script does not compile */
     MODALUA_E_SCRIPT = -3,    /* the script ended with an error */
     MODALUA_E_FILE = -4,      /* the script cannot be read */
     MODALUA_E_BUSY = -5,      /* a run is under way, or a callback made the call */
     MODALUA_E_CANCELLED = -6, /* modalua_cancel ended the run */
-    MODALUA_E_LIMIT = -7,     /* run_seconds or burst_seconds ended the run */
+    MODALUA_E_LIMIT = -7,     /* run_seconds or burst_seconds ended the run, whatever the script did
+                                 meanwhile: it cannot handle that */
     MODALUA_E_INVALID = -8,   /* invalid argument */
     MODALUA_E_SYSTEM = -9,    /* the system has refused a resource: descriptors, threads */
     MODALUA_EXIT = -10        /* the script called os.exit */
@@ -490,10 +495,11 @@ MODALUA_API int modalua_post(modalua_runtime *rt, const char *function, const ch
                              modalua_spawned_fn done, void *user, unsigned long *task);
 
 /* Cancels a task, and the tasks that it has started, as modalua_cancel cancels a run: the error "cancelled"
- * is thrown into them, also when they compute, and the end of grace_seconds kills them. Other tasks go on. A
- * call that has not begun does not begin. Its `done` gets MODALUA_E_CANCELLED, unless it ends otherwise
- * before. A second call changes nothing. Has no effect on a task that has ended. Any thread, at any time; not after
- * modalua_destroy has been called, and not from signal handlers. */
+ * is thrown into them, also when they compute, and the end of grace_seconds kills them. A task that computes
+ * without waiting notices the call only where modalua_cancel would reach it (see MODALUA_NO_HOOK). Other
+ * tasks go on. A call that has not begun does not begin. Its `done` gets MODALUA_E_CANCELLED, unless it ends
+ * otherwise before. A second call changes nothing. Has no effect on a task that has ended. Any thread, at any
+ * time; not after modalua_destroy has been called, and not from signal handlers. */
 MODALUA_API void modalua_cancel_task(modalua_runtime *rt, unsigned long task);
 
 /* Asks the run under way to end. The first call throws an error of kind "cancelled" into every
@@ -515,8 +521,8 @@ MODALUA_API void modalua_cancel_sticky(modalua_runtime *rt);
  * Wall clock. Negative before that time; -HUGE_VAL without a run, or when the run has no such time.
  * More than a second means that the script is inside a call that cannot be interrupted (see TRUST),
  * or that the thread which drives the runtime got no processor. The time that the host's own functions
- * take (modalua_register, search) does not count. Any thread, at any time; not after
- * modalua_destroy has been called. */
+ * take (modalua_register, search) does not count, nor does modalua_cancel_task, which ends no run. Any
+ * thread, at any time; not after modalua_destroy has been called. */
 MODALUA_API double modalua_overdue(const modalua_runtime *rt);
 
 /* What a runtime uses now, and what it has used. Set struct_size to sizeof(modalua_statistics) first.
@@ -716,30 +722,33 @@ MODALUA_API int modalua_reply_keep(modalua_reply *reply);
  *
  * Any thread may call these functions, as long as the host has not ended the response. They return
  * MODALUA_OK; MODALUA_E_CANCELLED when the runtime does not want the response any more, because of a
- * cancel, a timeout or modalua_destroy; MODALUA_E_INVALID for a wrong argument, and in a wrong order. */
+ * cancel, a timeout or modalua_destroy; MODALUA_E_INVALID for a wrong argument, and in a wrong order.
+ * After modalua_response_end and modalua_response_fail the response is gone, whatever they return: no
+ * mistake of the host leaves a request that waits. */
 
 /* The head of the answer. headers: lines "Name: value" and NULL, or NULL = none; the library reads
- * Content-Type, Content-Length, Location and Retry-After. A body that is compressed is not
- * decompressed. MODALUA_E_NOMEM: call it again, or let the response fail. */
+ * Content-Type, Content-Length, Location and Retry-After. status: 200 to 999. A body that is compressed is
+ * not decompressed. MODALUA_E_NOMEM: call it again, or let the response fail. */
 MODALUA_API int modalua_response_head(modalua_response *response, int status,
                                       const char *const *headers);
 
 /* A piece of the body. It is written to the file of a download at once, by this thread. MODALUA_E_NOMEM
- * or MODALUA_E_FILE: the script gets that failure when the host ends the response. */
+ * or MODALUA_E_FILE: the script gets that failure when the host ends the response. MODALUA_E_INVALID (there
+ * was no head, or data is NULL and size is not 0): the answer is broken, as with MODALUA_BROKEN, because a
+ * piece of it is missing. */
 MODALUA_API int modalua_response_write(modalua_response *response, const void *data, size_t size);
 
 /* Reads the next piece of a request's body that is a file. Returns the number of bytes, 0 at the end,
  * or less than 0 for a failure, as modalua_response_write does. With size 0 it only says whether the
- * response is still wanted. */
+ * response is still wanted; `into` may then be NULL. */
 MODALUA_API long modalua_response_read(modalua_response *response, void *into, size_t size);
 
 /* The answer is complete. A body that is shorter than its Content-Length, and not compressed, is a broken
- * answer all the same. After it, also after MODALUA_E_CANCELLED, the response is gone;
- * MODALUA_E_INVALID when there was no head: it is not gone. */
+ * answer all the same; so is an answer without a head, and MODALUA_E_INVALID says so. */
 MODALUA_API int modalua_response_end(modalua_response *response);
 
-/* The request has failed. failure: enum modalua_failure; message: for the script's error. The response is
- * gone, unless the status is MODALUA_E_INVALID. */
+/* The request has failed. failure: enum modalua_failure; another number counts as MODALUA_BROKEN. message: for
+ * the script's error; NULL = a general text. */
 MODALUA_API int modalua_response_fail(modalua_response *response, int failure, const char *message);
 
 /* ---- in a lua_State of the host ----

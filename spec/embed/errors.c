@@ -99,7 +99,8 @@ static void test_values(void)
           "e.message == 'said' and e.kind == 'script'" },
         { "error(setmetatable({}, {__tostring = function() error('again', 0) end}))",
           "e.message == 'again' and e.modalua_status == -3" },
-        { "error(setmetatable({}, {__tostring = print}))", "e.message:find '__tostring'" },
+        { "error(setmetatable({}, {__tostring = print}))",
+          "e.message == '(error object is a table value)'" },
         { "error(err())",
           "e.kind == 'host' and e.code == 'gone' and e.op == 'no' and e.modalua_status == -3 "
           "and e.message == 'it is gone \\u{FFFD}' and e.where == 'test:1' and "
@@ -168,6 +169,55 @@ static void test_places(void)
     CHECK(modalua_version_number() == MODALUA_VERSION_NUMBER);
     CHECK(MODALUA_VERSION_NUMBER ==
           MODALUA_VERSION_MAJOR * 1000000 + MODALUA_VERSION_MINOR * 1000 + MODALUA_VERSION_PATCH);
+}
+
+/* An operation throws an error object when there is no room for its result: that is the memory limit too. */
+static void test_memory_of_operations(void)
+{
+    static const char decode[] = "local json = require 'modalua.json'\n"
+                                 "local text = '[' .. ('{},'):rep(3000000) .. '{}]'\n"
+                                 "json.decode(text)";
+    static const char handled[] = "assert(not pcall(require 'modalua.json'.decode, '[' .. "
+                                  "('{},'):rep(3000000) .. '{}]'))";
+    modalua_config config = watched();
+    modalua_runtime *rt;
+    config.memory_limit = (size_t)64 << 20;
+    rt = make(&config);
+    CHECK(run(rt, decode) == MODALUA_E_NOMEM);
+    check_error(rt, "e.modalua_status == -1 and e.kind == 'limit' and e.code == 'memory'");
+    check_error(rt, "e.line == 3 and e.where == 'test:3' and e.traceback");
+    CHECK(strstr(modalua_last_error(rt), "not enough memory to decode"));
+    pass(rt, handled);
+    modalua_destroy(rt);
+}
+
+/* The error of a time limit says where the script was: when it computes, and when it waits. */
+static void test_places_of_limits(void)
+{
+    modalua_config config = watched();
+    modalua_runtime *rt;
+    config.burst_seconds = 0.2;
+    config.run_seconds = 0.5;
+    rt = make(&config);
+    CHECK(run(rt, "\nlocal function f()\n pcall(function() while true do end end)\nend\nf()") ==
+          MODALUA_E_LIMIT);
+    check_error(rt, "e.kind == 'limit' and e.line == 3 and e.module == 'test'");
+    CHECK(strcmp(modalua_last_error(rt),
+                 "the script ran for more than 0.2 s without a wait (test:3)") == 0);
+    CHECK(run(rt, "\nrequire 'modalua.task'.sleep(60)") == MODALUA_E_LIMIT);
+    check_error(rt, "e.kind == 'limit' and e.line == 2 and e.where == 'test:2'");
+    CHECK(strcmp(modalua_last_error(rt), "the run took longer than 0.5 s (test:2)") == 0);
+    modalua_destroy(rt);
+}
+
+/* A traceback of C functions alone says nothing. */
+static void test_traceback_of_calls(void)
+{
+    modalua_runtime *rt = make(NULL);
+    CHECK(modalua_call(rt, "print", "{", NULL) == MODALUA_E_SCRIPT);
+    CHECK(modalua_last_error(rt)[0] && !strchr(modalua_last_error(rt), '\n'));
+    check_error(rt, "not e.traceback");
+    modalua_destroy(rt);
 }
 
 /* With any memory limit, the error is complete and correct JSON. */
@@ -592,6 +642,9 @@ int main(void)
     test_values();
     test_places();
     test_memory();
+    test_memory_of_operations();
+    test_places_of_limits();
+    test_traceback_of_calls();
     test_overdue();
     test_overdue_burst();
     test_bursts();

@@ -439,7 +439,8 @@ int main(void)
     write_script(folder, "routes", routes_source);
     write_script(folder, "loops", loops_source);
     snprintf(server.configuration, sizeof server.configuration,
-             "{\"Name\":\"x\",\"Modalua\":{\"AllowExecute\":true,\"Scripts\":{\"follow\":\"%s/"
+             "{\"Name\":\"x\",\"Modalua\":{\"AllowExecute\":true,\"RouteTimeLimit\":600,"
+             "\"Scripts\":{\"follow\":\"%s/"
              "follow.lua\",\"failing\":\"%s/failing.lua\","
              "\"looping\":{\"Path\":\"%s/looping.lua\",\"BurstLimit\":0.05},\"routes\":\"%s/"
              "routes.lua\","

@@ -247,6 +247,26 @@ static void test_cancel_without_hook(void)
     modalua_destroy(c.rt);
 }
 
+/* It waits when it is cancelled, and catches the error. */
+static void test_cancel_caught_without_hook(void)
+{
+    static const char chunk[] = "pcall(require 'modalua.task'.sleep, 600) while true do end";
+    outcome end = { 0 }, a = { 0 }, b = { 0 };
+    canceller c;
+    modalua_config config;
+    modalua_config_init(&config);
+    config.flags = MODALUA_NO_HOOK;
+    config.grace_seconds = 0.1;
+    c.rt = make(&config);
+    CHECK(modalua_register(c.rt, "cancel_other", cancel_itself, &c) == MODALUA_OK);
+    CHECK(modalua_start_string(c.rt, "=test", "return 1", 8, keep_run, &end) == MODALUA_OK);
+    CHECK(modalua_spawn_string(c.rt, "=chunk", chunk, sizeof chunk - 1, keep, &a, &c.task) ==
+          MODALUA_OK);
+    CHECK(modalua_spawn_string(c.rt, "=other", "cancel_other()", 14, keep, &b, NULL) == MODALUA_OK);
+    CHECK(finish(c.rt) == MODALUA_OK && a.status == MODALUA_E_CANCELLED);
+    modalua_destroy(c.rt);
+}
+
 static void keep_and_cancel(void *user, modalua_runtime *rt, unsigned long task, int status,
                             const char *json)
 {
@@ -438,6 +458,7 @@ int main(void)
     for (size_t i = 0; i < sizeof computing / sizeof computing[0]; i++)
         test_cancel_computing(computing[i]);
     test_cancel_without_hook();
+    test_cancel_caught_without_hook();
     test_cancel_blocked();
     for (int how = 0; how < 4; how++)
         test_end_of_run(how);

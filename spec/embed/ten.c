@@ -10,10 +10,15 @@ int main(int argc, char **argv)
     const char *version = NULL;
     modalua_config config;
     modalua_runtime *rt;
+    int status;
     modalua_config_init(&config);
     config.url = argc > 1 ? argv[1] : NULL;
-    if (modalua_create(&rt, &config) != MODALUA_OK)
+    status = modalua_create(&rt, &config);
+    if (status != MODALUA_OK) {
+        const char *fault = modalua_config_fault(&config);
+        puts(fault ? fault : modalua_strerror(status));
         return 1;
+    }
     if (modalua_run_string(rt, "=ten", script, strlen(script)) == MODALUA_OK)
         modalua_get_global(rt, "version", &version); /* as JSON */
     puts(version ? version : modalua_last_error(rt));

@@ -56,8 +56,6 @@ static const char *const json_type[] = { "content-type: application/json; charse
 
 static void answer(modalua_response *r, int status, const char *body)
 {
-    CHECK(modalua_response_write(r, "x", 1) == MODALUA_E_INVALID); /* before the head */
-    CHECK(modalua_response_end(r) == MODALUA_E_INVALID);
     CHECK(modalua_response_head(r, status, json_type) == MODALUA_OK);
     CHECK(modalua_response_head(r, status, json_type) == MODALUA_E_INVALID);
     CHECK(modalua_response_write(r, body, 1) == MODALUA_OK);
@@ -121,7 +119,6 @@ static void send_request(void *user, const modalua_request *q, modalua_response 
     } else if (is_path(q, "/busy-anyhow")) {
         answer_busy(r, "Retry-After: soon");
     } else if (is_path(q, "/broken")) {
-        CHECK(modalua_response_fail(r, 9, "x") == MODALUA_E_INVALID);
         CHECK(modalua_response_fail(r, MODALUA_BROKEN, "the cable is out") == MODALUA_OK);
     } else if (is_path(q, "/unreachable")) {
         CHECK(modalua_response_fail(r, MODALUA_NOT_SENT, "no route") == MODALUA_OK);
@@ -191,6 +188,71 @@ static void busy(void)
              "local day = seconds '/busy-until'\n"
              "assert(day > 80000 and day <= 86400, day)\n"
              "assert(not seconds '/was-busy' and not seconds '/busy-anyhow')");
+    modalua_destroy(rt);
+}
+
+/* ---- mistakes of the host ----
+ *
+ * None of them leaves a request that waits, or a response that is never freed, whatever the host makes of the
+ * status; and an answer from which a piece is missing is no success. */
+
+enum { NULL_MESSAGE, UNKNOWN_FAILURE, NO_HEAD, BAD_HEAD, EARLY_PIECE, NULL_PIECE, MISTAKES };
+
+static void make_mistake(void *user, const modalua_request *q, modalua_response *r)
+{
+    (void)q;
+    switch (*(int *)user) {
+    case NULL_MESSAGE:
+        CHECK(modalua_response_fail(r, MODALUA_NOT_SENT, NULL) == MODALUA_OK);
+        return;
+    case UNKNOWN_FAILURE: CHECK(modalua_response_fail(r, 9, "what") == MODALUA_OK); return;
+    case NO_HEAD: CHECK(modalua_response_end(r) == MODALUA_E_INVALID); return;
+    case BAD_HEAD:
+        CHECK(modalua_response_head(r, 0, json_type) == MODALUA_E_INVALID);
+        CHECK(modalua_response_write(r, "{}", 2) == MODALUA_E_INVALID);
+        CHECK(modalua_response_end(r) == MODALUA_E_INVALID);
+        return;
+    case EARLY_PIECE:
+        CHECK(modalua_response_write(r, "[1,2,", 5) == MODALUA_E_INVALID);
+        CHECK(modalua_response_head(r, 200, json_type) == MODALUA_OK);
+        CHECK(modalua_response_write(r, "[3]", 3) == MODALUA_E_INVALID);
+        CHECK(modalua_response_end(r) == MODALUA_OK);
+        return;
+    case NULL_PIECE:
+        CHECK(modalua_response_head(r, 200, json_type) == MODALUA_OK);
+        CHECK(modalua_response_write(r, "[3]", 3) == MODALUA_OK);
+        CHECK(modalua_response_write(r, NULL, 1) == MODALUA_E_INVALID);
+        CHECK(modalua_response_end(r) == MODALUA_OK);
+        return;
+    default: CHECK(!"a mistake"); return;
+    }
+}
+
+static void mistakes(void)
+{
+    static const char *const said[MISTAKES] = {
+        [NULL_MESSAGE] = "the host's transport has failed",
+        [UNKNOWN_FAILURE] = "what",
+        [NO_HEAD] = "has ended the response without a head",
+        [BAD_HEAD] = "has written before the head",
+        [EARLY_PIECE] = "has written before the head",
+        [NULL_PIECE] = "has written a piece without data",
+    };
+    int mistake;
+    modalua_config config = watched();
+    modalua_runtime *rt;
+    config.user = &mistake;
+    config.transport = make_mistake;
+    rt = make(&config);
+    for (mistake = 0; mistake < MISTAKES; mistake++) {
+        char code[300];
+        snprintf(code, sizeof code,
+                 "local _, e = require 'modalua'.connect(nil, { retries = 0 }):get '/x'\n"
+                 "assert(e.kind == 'network' and e.code == '%s', e)\n"
+                 "assert(tostring(e):find(\"%s\", 1, true), e)",
+                 mistake == NULL_MESSAGE ? "no_connection" : "connection_lost", said[mistake]);
+        pass(rt, code);
+    }
     modalua_destroy(rt);
 }
 
@@ -421,9 +483,8 @@ static void heads(void)
     CHECK(modalua_response_read(r, NULL, 1) == MODALUA_E_INVALID);
     CHECK(modalua_response_end(NULL) == MODALUA_E_INVALID);
     CHECK(modalua_response_fail(NULL, MODALUA_BROKEN, "x") == MODALUA_E_INVALID);
-    CHECK(modalua_response_fail(r, MODALUA_BROKEN, NULL) == MODALUA_E_INVALID);
+    CHECK(modalua_response_read(r, NULL, 0) == 0);
     CHECK(modalua_response_head(r, 302, moved) == MODALUA_OK);
-    CHECK(modalua_response_write(r, NULL, 1) == MODALUA_E_INVALID);
     CHECK(modalua_response_end(r) == MODALUA_OK);
     finish_well(&t);
     r = hold_one(&t, "assert(client:get '/packed' == 'abc')"); /* 100 is the size of another form */
@@ -540,6 +601,7 @@ int main(int argc, char **argv)
     snprintf(path, sizeof path, "%s.part", argv[0]);
     at_once();
     busy();
+    mistakes();
     later();
     unwanted();
     from_threads(path);

@@ -75,7 +75,10 @@ static const doc_row methods[] = {
       .signature = "modality:find(data [, format]) -> found | nil, err",
       .help =
           "Sends a C-FIND. found.answers is the list of answers, found.ID the query on the "
-          "server; found:close() removes it there. found.dropped lists tags that do not belong "
+          "server; found:close(), and a <close> variable, removes it there. Otherwise it stays, "
+          "also "
+          "after the script has ended, since another one can use found.ID; a server keeps the last "
+          "100. found.dropped lists tags that do not belong "
           "to the level, and found.broad is true when there is no filter. A filter that would be "
           "lost on its way is refused. Modalities may ignore filters: answers that contradict "
           "one are removed, and found.ignored has their number for each filter; found.unproven "

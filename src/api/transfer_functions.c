@@ -119,8 +119,10 @@ static const option add_rows[] = { { "first", FLAG, "true: they are sent before 
                                    OPTIONS_END };
 
 static const option report_rows[] = {
-    { "html", TEXT, "a file for the report for people" },
-    { "csv", TEXT, "a file with a row for each item, or for each line of the list" },
+    { "html", TEXT,
+      "a file for the report for people; or a function that is called with its text" },
+    { "csv", TEXT,
+      "a file with a row for each item, or for each line of the list; or such a function" },
     OPTIONS_END
 };
 

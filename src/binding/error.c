@@ -112,19 +112,25 @@ static void error_push_metatable(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
 }
 
-/* Pushes the innermost line of a script, such as "script.lua:12"; nil: there is none. Chunks of the
- * Lua half are named "=modalua…". [-0, +1, m] */
+/* Chunks of the Lua half are named "=modalua…". */
+bool error_find_line(lua_State *L, lua_Debug *ar)
+{
+    for (int level = 0; lua_getstack(L, level, ar); level++) {
+        lua_getinfo(L, "Sl", ar);
+        if (ar->currentline > 0 && strncmp(ar->source, "=modalua", 8) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* Pushes the innermost line of a script, such as "script.lua:12"; nil: there is none. [-0, +1, m] */
 static void error_push_where(lua_State *L)
 {
     lua_Debug ar;
-    for (int level = 0; lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sl", &ar);
-        if (ar.currentline > 0 && strncmp(ar.source, "=modalua", 8) != 0) {
-            lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
-            return;
-        }
-    }
-    lua_pushnil(L);
+    if (error_find_line(L, &ar))
+        lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+    else
+        lua_pushnil(L);
 }
 
 void error_from_message(lua_State *L, const char *kind, const char *code)
@@ -233,6 +239,23 @@ static void push_table_text(lua_State *L, int table)
     lua_tostring(L, kind); /* a number becomes a text */
 }
 
+static void push_type(lua_State *L, int index)
+{
+    lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
+}
+
+/* Calls the method __tostring on the top, and pushes the text that it returns or throws. False: it gave none, and
+ * nothing is pushed. [-1, +(0|1), m] */
+static bool push_own_text(lua_State *L, int index)
+{
+    lua_pushvalue(L, index);
+    lua_pcall(L, 1, 1, 0);
+    if (lua_type(L, -1) == LUA_TSTRING)
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
 void error_push_text(lua_State *L, int index)
 {
     index = lua_absindex(L, index);
@@ -241,12 +264,12 @@ void error_push_text(lua_State *L, int index)
         lua_pushvalue(L, index);
         lua_tostring(L, -1);
     } else if (luaL_getmetafield(L, index, "__tostring") != LUA_TNIL) {
-        luaL_tolstring(L, index, NULL);
-        lua_remove(L, -2);
+        if (!push_own_text(L, index))
+            push_type(L, index);
     } else if (lua_istable(L, index)) {
         push_table_text(L, index);
     } else {
-        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
+        push_type(L, index);
     }
 }
 

@@ -39,6 +39,10 @@ _Noreturn void error_raise(lua_State *L);
 
 /* ---- asking ---- */
 
+/* Fills short_src and currentline with the innermost line of a script that L is in. False: L is in none. Needs
+ * no memory. [-0, +0, -] */
+bool error_find_line(lua_State *L, lua_Debug *ar);
+
 /* Whether the value is an error object; of that kind; with that code. [-0, +0, -] */
 bool error_is(lua_State *L, int index);
 bool error_is_kind(lua_State *L, int index, const char *kind);
@@ -46,8 +50,8 @@ bool error_is_code(lua_State *L, int index, const char *code);
 
 /* ---- any error value ---- */
 
-/* Pushes the text of an error value: a string as it is, what __tostring returns, the message of a table with its kind and
- * code; otherwise its type. [-0, +1, v] */
+/* Pushes the text of an error value: a string as it is, what __tostring returns or throws, the message of a table with
+ * its kind and code; otherwise its type. [-0, +1, m] */
 void error_push_text(lua_State *L, int index);
 
 /* ---- helpers ---- */

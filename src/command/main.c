@@ -117,6 +117,32 @@ static void complete_config(modalua_config *config, command_options *o)
         enter_sandbox(config);
 }
 
+/* Whether the text, which is no URL, can be shown: it has no place where a password could be, such as the one in
+ * "user:password@host", or in "http://user:password". */
+static bool can_show_url(const char *url)
+{
+    if (strchr(url, '@'))
+        return false;
+    for (const char *at = url; (at = strchr(at, ':')) != NULL; at++)
+        if (strncmp(at, "://", 3) != 0 && at[1 + strspn(at + 1, "0123456789")] != '\0' &&
+            at[1 + strspn(at + 1, "0123456789")] != '/')
+            return false;
+    return true;
+}
+
+/* Prints why modalua_create has failed; of a wrong URL also where it comes from. */
+static void complain_of_start(const command_options *o, const char *why)
+{
+    const modalua_config *config = &o->config;
+    const char *source = config->url && config->url == o->own_url ? "--url" : "MODALUA_URL";
+    if (!config->url || strncmp(why, "url ", 4) != 0)
+        console_complain("cannot start: %s", why);
+    else if (can_show_url(config->url))
+        console_complain("cannot start: %s is '%s': %s", source, config->url, why);
+    else
+        console_complain("cannot start: %s: %s", source, why);
+}
+
 /* Makes *rt. After a failure *rt is NULL, and standard error says why. Returns as modalua_create. */
 static int make_runtime(modalua_runtime **rt, command_options *o, int argc, char **argv)
 {
@@ -137,7 +163,7 @@ static int make_runtime(modalua_runtime **rt, command_options *o, int argc, char
     if (status != MODALUA_OK) {
         const char *why =
             status == MODALUA_E_SYSTEM ? strerror(errno) : modalua_config_fault(config);
-        console_complain("cannot start: %s", why ? why : modalua_strerror(status));
+        complain_of_start(o, why ? why : modalua_strerror(status));
         modalua_destroy(*rt);
         *rt = NULL;
     }
@@ -228,7 +254,8 @@ static int run_actions(modalua_runtime *rt, const command_options *o)
 static int run_verb(modalua_runtime *rt, const command_options *o)
 {
     signals_catch(rt);
-    return end_caught_run(rt, verbs_run(rt, !o->no_environment));
+    return end_caught_run(rt,
+                          verbs_run(rt, !o->no_environment, o->config.url || o->config.profile));
 }
 
 /* Runs the script that a word names. A word that names no file may be a misspelt verb: that is
@@ -378,12 +405,24 @@ static bool is_refused(const command_options *o)
     return why != NULL;
 }
 
+/* The verbs explain themselves; playground is none. */
+static bool asks_about_playground(const command_options *o, char **argv)
+{
+    char **words = argv + o->word;
+    return words[0] && strcmp(words[0], "help") == 0 && words[1] &&
+           strcmp(words[1], "playground") == 0 && !words[2];
+}
+
 static int dispatch(command_options *o, int argc, char **argv)
 {
     const char *word = argv[o->word];
     bool in_playground = word && strcmp(word, "playground") == 0;
     if (in_playground && !command_options_read(o, o->word + 1, argc, argv))
         return usage_error(argv[o->word]);
+    if (asks_about_playground(o, argv)) {
+        fputs(playground_help, stdout);
+        return EXIT_SUCCESS;
+    }
     if (o->help && in_playground)
         fputs(playground_help, stdout);
     else if (o->help)

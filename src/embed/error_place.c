@@ -73,6 +73,16 @@ static bool find_in_traceback(const char *traceback, error_place *p)
     return false;
 }
 
+bool error_place_has_line(const char *traceback)
+{
+    while ((traceback = strstr(traceback, "\n\t"))) {
+        traceback += 2;
+        if (strncmp(traceback, "[C]", 3) != 0 && next_number(traceback))
+            return true;
+    }
+    return false;
+}
+
 bool error_place_find(const char *message, const char *traceback, error_place *p)
 {
     return find_in_message(message, traceback, p) || (traceback && find_in_traceback(traceback, p));

@@ -15,6 +15,9 @@ typedef struct error_place {
 /* Reads "NAME:LINE", the field `where` of an error object. False: it is not of that form. */
 bool error_place_read_where(const char *where, error_place *p);
 
+/* Whether a line of the traceback is one of Lua code, and not of a C function. */
+bool error_place_has_line(const char *traceback);
+
 /* Finds the place of an error: the one at the beginning of its message, or else the innermost line of a
  * script in its traceback (NULL = there is none: it is an error of syntax). A message can begin like a
  * place and be none, as "http://host:80: refused": the traceback must have it too. False: not known. */

@@ -30,7 +30,7 @@ static const char *gate_check(void *user, const http_server *s, const http_reque
     size_t base = strlen(http_server_url(s)), size = base + strlen(r->path) + 1;
     char *url = memory_realloc(&rt->memory, NULL, 0, size);
     const char *why;
-    *code = "memory";
+    *code = NULL;
     if (!url)
         return "not enough memory to look at the request";
     memcpy(url, http_server_url(s), base);

@@ -258,7 +258,7 @@ bool host_functions_find_module(lua_State *L, const module_finder *f, const char
     double left;
     *held = reply_new(f->lp, false);
     if (!*held)
-        error_usage(L, "not enough memory");
+        error_throw(L, "limit", "memory", "not enough memory to ask the host for a module");
     left = stop_enter_host(f->lp);
     f->search(f->user, name, *held);
     stop_leave_host(f->lp, left);

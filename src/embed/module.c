@@ -71,9 +71,11 @@ static const doc_row functions[] = {
     { .name = "error_text",
       .function = error_l_text,
       .signature = "modalua.error_text(v) -> string",
-      .help = "Returns an error value as one readable line. A text stays as it is; an object or a table "
-              "gives its message, with its kind and code; anything else gives its type. The value may "
-              "have been caught by pcall.",
+      .help =
+          "Returns an error value as one readable line. A text stays as it is; an object or a "
+          "table "
+          "gives its message, with its kind and code; anything else gives its type. The value may "
+          "have been caught by pcall.",
       .example = "local good, err = pcall(error, { message = \"no study\", code = 7 })\n"
                  "print(modalua.error_text(err))" },
     { .name = "bar",

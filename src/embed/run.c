@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "binding/error.h"
 #include "embed/called.h"
+#include "embed/error_place.h"
 #include "embed/kept.h"
 #include "embed/last_error.h"
 #include "embed/spawned.h"
@@ -137,12 +139,6 @@ int modalua_start_call(modalua_runtime *rt, const char *function, const char *js
 
 /* ---- ending a run ---- */
 
-static bool is_memory_error(lua_State *L, int index)
-{
-    return lua_type(L, index) == LUA_TSTRING &&
-           strcmp(lua_tostring(L, index), "not enough memory") == 0;
-}
-
 int run_failure_status(lua_State *L, int index)
 {
     const loop *lp = stop_loop(L);
@@ -152,17 +148,27 @@ int run_failure_status(lua_State *L, int index)
                                                 : MODALUA_E_LIMIT;
     if (lp->stop == LOOP_CANCEL)
         return MODALUA_E_CANCELLED;
-    return is_memory_error(L, index) ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
+    return runtime_is_memory_error(L, index) ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
 }
 
-/* Pushes which limit has ended the run. [-0, +1, m] */
-static void push_limit_message(lua_State *L, const modalua_runtime *rt)
+/* Pushes an error object: which time limit has ended the run, and where the script was. [-0, +1, m] */
+static void push_limit_error(lua_State *L, const modalua_runtime *rt)
 {
     if (rt->lp.reason == REASON_LUA_TIME)
-        lua_pushfstring(L, "the script ran for more than %f s without a wait",
-                        (double)rt->config.burst_seconds);
+        error_new(L, "limit", NULL, "the script ran for more than %f s without a wait",
+                  (double)rt->config.burst_seconds);
     else
-        lua_pushfstring(L, "the run took longer than %f s", (double)rt->config.run_seconds);
+        error_new(L, "limit", NULL, "the run took longer than %f s",
+                  (double)rt->config.run_seconds);
+    error_set(L, "where", rt->lp.kill_place[0] ? rt->lp.kill_place : NULL);
+}
+
+/* The index of the traceback, when it has a line of Lua code; else 0. It would say nothing. */
+static int useful_traceback(lua_State *L, int traceback)
+{
+    return lua_isstring(L, traceback) && error_place_has_line(lua_tostring(L, traceback))
+               ? traceback
+               : 0;
 }
 
 /* Sets c->status and the last error to how the root task has ended. */
@@ -180,12 +186,12 @@ static int read_outcome_p(lua_State *L)
     task_push_failure(L, ROOT);
     c->status = run_failure_status(L, ERROR);
     last_error_set_status(rt, c->status);
-    if (c->status == MODALUA_E_SCRIPT) {
+    if (c->status == MODALUA_E_SCRIPT || (c->status == MODALUA_E_NOMEM && error_is(L, ERROR))) {
         stop_restart_burst(&rt->lp);
         loop_set_deadline(&rt->lp, clock_now() + TEXT_SECONDS);
-        last_error_set(L, rt, c->status, ERROR, TRACEBACK);
+        last_error_set(L, rt, c->status, ERROR, useful_traceback(L, TRACEBACK));
     } else if (c->status == MODALUA_E_LIMIT) {
-        push_limit_message(L, rt);
+        push_limit_error(L, rt);
         last_error_set(L, rt, c->status, lua_gettop(L), 0);
     }
     return 0;
@@ -197,7 +203,8 @@ static int end_run(modalua_runtime *rt)
     protected_call c = { 0 };
     int status = runtime_protect(rt, read_outcome_p, &c);
     if (c.status < 0) {
-        if (status == MODALUA_E_NOMEM) /* the outcome is known, but not its text */
+        if (status != c.status &&
+            status == MODALUA_E_NOMEM) /* the outcome is known, but not its text */
             last_error_set_status(rt, c.status);
         status = c.status;
     }

@@ -66,13 +66,11 @@ static int set_last_error_p(lua_State *L)
     return 0;
 }
 
-/* The status for the error value on the top, of a lua_pcall with this status. The JSON decoder throws an
- * error object when there is not enough memory. [-0, +0, -] */
-static int status_of_error(lua_State *L, int status)
+bool runtime_is_memory_error(lua_State *L, int index)
 {
-    if (status == LUA_ERRMEM || (error_is_kind(L, -1, "limit") && error_is_code(L, -1, "memory")))
-        return MODALUA_E_NOMEM;
-    return MODALUA_E_SCRIPT;
+    return error_is_kind(L, index, "limit") ||
+           (lua_type(L, index) == LUA_TSTRING &&
+            strcmp(lua_tostring(L, index), "not enough memory") == 0);
 }
 
 int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call *c)
@@ -86,7 +84,8 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call 
     status = lua_pcall(L, 1, 0, 0);
     if (status == LUA_OK)
         return c->status;
-    status = status_of_error(L, status);
+    status =
+        status == LUA_ERRMEM || runtime_is_memory_error(L, -1) ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
     last_error_set_status(rt, status);
     if (status == MODALUA_E_SCRIPT && lua_isstring(L, -1)) {
         lua_pushcfunction(L, set_last_error_p);
@@ -247,7 +246,7 @@ static void apply_settings(modalua_runtime *rt)
     lp->http.no_global_init = (c->flags & MODALUA_NO_GLOBAL_INIT) != 0;
     log_open(rt);
     gate_open(rt);
-    lp->cancel_tasks = spawned_cancel;
+    lp->on_task_cancels = spawned_cancel;
     lp->http.transport = c->transport;
     lp->http.transport_url = c->transport_url;
     lp->http.transport_user = c->user;

@@ -66,6 +66,10 @@ int runtime_call(modalua_runtime *rt, lua_CFunction function, protected_call *c)
  * inherit it. */
 void runtime_reset_hook(modalua_runtime *rt);
 
+/* Whether the error at index says that memory has ended: Lua's own, or an error object of kind "limit", which
+ * operations throw. [-0, +0, -] */
+bool runtime_is_memory_error(lua_State *L, int index);
+
 /* The status of a run, or a task, that has ended with the error at index. [-0, +0, -] */
 int run_failure_status(lua_State *L, int index);
 

@@ -225,7 +225,7 @@ static int take_outcome_p(lua_State *L)
         task_push_failure(L, TASK);
         s->status = failed_status(L, s->task, ERROR);
         s->text = last_error_status_json(s->status);
-        if (s->status != MODALUA_E_SCRIPT)
+        if (s->status != MODALUA_E_SCRIPT && (s->status != MODALUA_E_NOMEM || !error_is(L, ERROR)))
             return 0;
         stop_restart_burst(s->task->lp);
         last_error_push_json(L, s->status, ERROR, lua_isstring(L, TRACEBACK) ? TRACEBACK : 0);
@@ -440,6 +440,6 @@ void modalua_cancel_task(modalua_runtime *rt, unsigned long id)
         if (s->id == id && s->state != ENDED)
             s->cancelled = true;
     pthread_mutex_unlock(&rt->spawned.lock);
-    loop_cancels_tasks(&rt->lp);
+    loop_request_task_cancels(&rt->lp);
     run_reach_script(rt);
 }

@@ -34,7 +34,7 @@ void spawned_close(spawned_list *list);
  * [-0, +0, -] */
 void spawned_begin(lua_State *L, modalua_runtime *rt);
 
-/* loop->cancel_tasks: cancels the tasks at work that modalua_cancel_task has named. [-0, +0, -] */
+/* loop->on_task_cancels: cancels the tasks at work that modalua_cancel_task has named. [-0, +0, -] */
 void spawned_cancel(loop *lp);
 
 /* In a step: takes the outcomes of the tasks that have ended. [-0, +0, -] */

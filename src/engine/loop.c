@@ -241,6 +241,7 @@ void loop_begin(loop *lp)
     lp->stop = LOOP_GO;
     lp->reason = REASON_NONE;
     lp->kill_grace_end = 0;
+    lp->kill_place[0] = '\0';
     lp->thrown_by_hook = NULL;
     atomic_store(&lp->cancels, 0);
     loop_clear_deadline(lp);
@@ -308,9 +309,9 @@ void loop_cancel_scope(loop *lp, task *t)
     }
 }
 
-void loop_cancels_tasks(loop *lp)
+void loop_request_task_cancels(loop *lp)
 {
-    atomic_store(&lp->cancels_tasks, true);
+    atomic_store(&lp->task_cancels_requested, true);
     loop_wake(lp);
 }
 
@@ -344,9 +345,9 @@ static void begin_cancel(loop *lp)
 static void check_tasks(loop *lp, double now)
 {
     task *t = lp->current;
-    if (atomic_load_explicit(&lp->cancels_tasks, memory_order_relaxed) &&
-        atomic_exchange(&lp->cancels_tasks, false) && lp->cancel_tasks)
-        lp->cancel_tasks(lp);
+    if (atomic_load_explicit(&lp->task_cancels_requested, memory_order_relaxed) &&
+        atomic_exchange(&lp->task_cancels_requested, false) && lp->on_task_cancels)
+        lp->on_task_cancels(lp);
     if (t && t->kill_due > 0 && now >= t->kill_due)
         t->killed = true;
 }

@@ -11,6 +11,7 @@
 #ifndef ENGINE_LOOP_H
 #define ENGINE_LOOP_H
 
+#include <lua.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -20,7 +21,6 @@
 #include "base/wakeup.h"
 #include "http/http.h"
 
-typedef struct lua_State lua_State;
 typedef struct loop loop;
 typedef struct op op;
 typedef struct task task;
@@ -83,8 +83,8 @@ struct loop {
     /* ---- the run, and requests to stop it (loop.c) ---- */
     atomic_uint cancels;            /* calls of loop_cancel in this run */
     atomic_uint sticky;             /* calls of loop_cancel_sticky since the end of the last run */
-    atomic_bool cancels_tasks;      /* loop_cancels_tasks was called since the last look */
-    void (*cancel_tasks)(loop *lp); /* then this is called; NULL = nothing */
+    atomic_bool task_cancels_requested; /* loop_request_task_cancels was called since the last look */
+    void (*on_task_cancels)(loop *lp);  /* then this is called; NULL = nothing */
     _Atomic double due;  /* when a kill is due, or was due, on clock_now's clock; 0 = none is due;
                             negative = no run is under way */
     _Atomic double away; /* since when a function of the host works, on the same clock; 0 = none
@@ -95,7 +95,9 @@ struct loop {
     double grace;          /* seconds from a cancel to the kill that follows */
     double kill_grace_end; /* until then <close> handlers may run after a kill; 0 = the kill has not
                               been thrown yet */
-    int exit_code;         /* of os.exit, with REASON_EXIT */
+    char kill_place[LUA_IDSIZE + 16]; /* where the script was when the kill was thrown, such as
+                              "script.lua:12"; "" = not known */
+    int exit_code;                    /* of os.exit, with REASON_EXIT */
 
     /* ---- the time that Lua takes, and the count hook (stop.c) ---- */
     double burst;               /* seconds that Lua may run between two waits; 0 = no limit */
@@ -210,8 +212,8 @@ void loop_cancel_task(loop *lp, task *t);
  * gets the error too, and they are killed after the grace of a cancel. */
 void loop_cancel_scope(loop *lp, task *t);
 
-/* Asks for a call of lp->cancel_tasks on the thread that drives the loop. Any thread. */
-void loop_cancels_tasks(loop *lp);
+/* Asks for a call of lp->on_task_cancels on the thread that drives the loop. Any thread. */
+void loop_request_task_cancels(loop *lp);
 
 /* Whether the run, or the task that runs, is being killed. */
 bool loop_kills(const loop *lp);

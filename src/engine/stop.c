@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "binding/error.h"
@@ -154,12 +155,19 @@ bool stop_is_waiting(lua_State *co)
     return *(uintptr_t *)lua_getextraspace(co) & MARK_WAITING;
 }
 
+/* Whether the run or the task that runs has been asked to stop, or a task of which the loop does not know yet. */
+static bool is_asked_to_stop(const loop *lp)
+{
+    return loop_cancels(lp) > 0 || (lp->current && lp->current->kill_due > 0) ||
+           atomic_load(&lp->task_cancels_requested);
+}
+
 /* Sets the hook when a request to stop came while no coroutine ran. It is not set again where it is
  * set: that would restart its count, and coroutines that alternate would never reach the end of it.
  */
 static void arm_late(loop *lp, lua_State *co)
 {
-    if (lp->owned && loop_cancels(lp) > 0 && lua_gethook(co) != stop_hook)
+    if (lp->owned && is_asked_to_stop(lp) && lua_gethook(co) != stop_hook)
         stop_arm(co);
 }
 
@@ -220,10 +228,20 @@ static double grace(const loop *lp, double now)
     return lp->deadline > now + STOP_GRACE ? lp->deadline - now : STOP_GRACE;
 }
 
+/* Notes where the script is that a limit ends: when the error is read, its stack is gone. The first place counts;
+ * a kill is thrown again in the functions around it. */
+static void note_place(lua_State *L, loop *lp)
+{
+    lua_Debug ar;
+    if (lp->stop == LOOP_KILL && !lp->kill_place[0] && error_find_line(L, &ar))
+        snprintf(lp->kill_place, sizeof lp->kill_place, "%s:%d", ar.short_src, ar.currentline);
+}
+
 /* The next instruction calls the hook, which throws again when the grace period is over. */
 void stop_throw_kill(lua_State *L, loop *lp)
 {
     double now = clock_now(), *end = kill_grace_end(lp);
+    note_place(L, lp);
     set_count(L, 1);
     if (*end == 0)
         *end = now + grace(lp, now);

@@ -439,7 +439,21 @@ static int write_failed(modalua_response *r, http_fault fault, int error)
 {
     r->fault = fault;
     r->file_error = error;
-    return fault == HTTP_FILE ? MODALUA_E_FILE : MODALUA_E_NOMEM;
+    return fault == HTTP_FILE        ? MODALUA_E_FILE
+           : fault == HTTP_NO_MEMORY ? MODALUA_E_NOMEM
+                                     : MODALUA_E_INVALID;
+}
+
+/* The host has made a mistake by which a piece of the answer is missing: without it, the answer is broken,
+ * whatever the host makes of the status. The first failure stays. */
+static int break_response(modalua_response *r, const char *message)
+{
+    if (r->fault == HTTP_OK) {
+        r->code = CURLE_RECV_ERROR;
+        snprintf(r->message, sizeof r->message, "%s", message);
+        return write_failed(r, HTTP_CURL, 0);
+    }
+    return MODALUA_E_INVALID;
 }
 
 static int write_to_file(modalua_response *r, const char *data, size_t size)
@@ -479,11 +493,15 @@ static int write_to_memory(modalua_response *r, const char *data, size_t size)
 int modalua_response_write(modalua_response *r, const void *data, size_t size)
 {
     int state;
-    if (!r || (!data && size > 0))
+    if (!r)
         return MODALUA_E_INVALID;
     pthread_mutex_lock(&r->lock);
-    state = r->status == 0 ? MODALUA_E_INVALID : state_of(r);
-    if (state == MODALUA_OK && r->fault != HTTP_OK)
+    state = state_of(r);
+    if (state == MODALUA_OK && r->status == 0)
+        state = break_response(r, "the host's transport has written before the head");
+    else if (state == MODALUA_OK && !data && size > 0)
+        state = break_response(r, "the host's transport has written a piece without data");
+    else if (state == MODALUA_OK && r->fault != HTTP_OK)
         state = write_failed(r, r->fault, r->file_error);
     else if (state == MODALUA_OK && r->sink >= 0 && r->status <= 299)
         state = write_to_file(r, data, size);
@@ -513,7 +531,7 @@ long modalua_response_read(modalua_response *r, void *into, size_t size)
 {
     ssize_t n = 0;
     curl_off_t left;
-    if (!r || !into)
+    if (!r || (!into && size > 0))
         return MODALUA_E_INVALID;
     pthread_mutex_lock(&r->lock);
     left = r->source_size - r->read;
@@ -542,16 +560,18 @@ static bool is_cut(const modalua_response *r)
     return !r->encoded && r->status != 204 && r->status != 304 && size < r->total;
 }
 
-/* Ends the hold of the host. */
+/* Ends the hold of the host. Only a response that has ended before keeps its hold. */
 static int end_response(modalua_response *r, http_fault fault, CURLcode code, const char *message)
 {
     int state;
     pthread_mutex_lock(&r->lock);
     state = state_of(r);
-    if (state == MODALUA_E_INVALID || (fault == HTTP_OK && r->status == 0 && r->wake)) {
+    if (r->ended) {
         pthread_mutex_unlock(&r->lock);
-        return MODALUA_E_INVALID;
+        return state;
     }
+    if (fault == HTTP_OK && state == MODALUA_OK && r->status == 0)
+        state = break_response(r, "the host's transport has ended the response without a head");
     if (fault == HTTP_OK && is_cut(r)) {
         fault = HTTP_CURL;
         code = CURLE_PARTIAL_FILE;
@@ -579,7 +599,10 @@ int modalua_response_fail(modalua_response *r, int failure, const char *message)
     static const CURLcode codes[] = { [MODALUA_NOT_SENT] = CURLE_COULDNT_CONNECT,
                                       [MODALUA_BROKEN] = CURLE_RECV_ERROR,
                                       [MODALUA_TIMED_OUT] = CURLE_OPERATION_TIMEDOUT };
-    if (!r || !message || failure < MODALUA_NOT_SENT || failure > MODALUA_TIMED_OUT)
+    if (!r)
         return MODALUA_E_INVALID;
-    return end_response(r, HTTP_CURL, codes[failure], message);
+    if (failure < MODALUA_NOT_SENT || failure > MODALUA_TIMED_OUT)
+        failure = MODALUA_BROKEN; /* what promises least */
+    return end_response(r, HTTP_CURL, codes[failure],
+                        message ? message : "the host's transport has failed");
 }

@@ -195,7 +195,7 @@ static bool gate_refuses(http_transfer *t)
     const char *why = h->gate ? h->gate(h->gate_user, t->server, &t->request, &t->refusal) : NULL;
     if (!why)
         return false;
-    t->fault = HTTP_REFUSED;
+    t->fault = t->refusal ? HTTP_REFUSED : HTTP_NO_MEMORY;
     snprintf(t->error, sizeof t->error, "%s", why);
     transfer_done(t);
     return true;

@@ -54,7 +54,7 @@ typedef struct http_counts {
 } http_counts;
 
 /* Decides whether a request may leave. Returns NULL, or why not, a text that is valid until the next
- * call; *code becomes a code for the error, a static text. */
+ * call; *code becomes a code for the error, a static text; NULL: there was not enough memory to decide. */
 typedef const char *(*http_gate_fn)(void *user, const http_server *s, const http_request *r,
                                     const char **code);
 

@@ -91,8 +91,7 @@ end
 local function guard(id, name, f, ...)
   local good, err = pcall(f, ...)
   if not good then
-    local shown, text = pcall(error_text, err) -- a __tostring may throw
-    native.answer(id, 0, name, shown and text or ("(error object is a %s value)"):format(type(err)))
+    native.answer(id, 0, name, error_text(err))
   end
 end
 

@@ -197,12 +197,24 @@ local function shown_names()
   return names
 end
 
--- After the server refused a tag: what may be meant by the first one that is no keyword of DICOM, else "".
+-- Refuses a column that is a misspelt keyword. One that is like no keyword may be in the dictionary of the server, which decides. find
+-- itself refuses a filter.
+local function refuse_misspelt(self, query, order)
+  local keep = table.concat(self.options.keep, " ")
+  for _, tag in ipairs(order) do
+    local is_unknown = query[tag] == "" and not native.tag(tag) and not keep:find(tag, 1, true)
+    local near = is_unknown and (doc.nearest(tag, shown_names()) or doc.nearest(tag, tag_help.keywords()))
+    if near then
+      self:usage_error("%s is no DICOM keyword; did you mean %s?", tag, near)
+    end
+  end
+end
+
+-- After the server refused a tag: which is the first one that is no keyword of DICOM, else "".
 local function suggestion_for(order)
   for _, tag in ipairs(order) do
     if not native.tag(tag) then
-      local near = doc.nearest(tag, shown_names()) or doc.nearest(tag, tag_help.keywords())
-      return near and ("; did you mean %s instead of %s?"):format(near, tag) or ("; %s is no DICOM keyword"):format(tag)
+      return ("; %s is no DICOM keyword"):format(tag)
     end
   end
   return ""
@@ -243,6 +255,7 @@ end
 function search.find(self, modality, query, order)
   local level = self.options.level
   add_tags(self.options, query, order)
+  refuse_misspelt(self, query, order)
   for _, name in ipairs(COLUMNS[level]) do
     query[name] = query[name] or ""
   end

@@ -1,6 +1,7 @@
 -- command.words: what can stand at the end of a command line, for the completion of shells. It reads the same rows as the manual page: the
 -- options of the command, and the arguments of the verbs. A row says by `complete`, or else by its argname, what its values are.
 local require = ...
+local config_servers = require "command.config_servers"
 local letters = require "text.letters"
 local lists = require "core.lists"
 local modalua = require "modalua"
@@ -240,25 +241,9 @@ function values.verb(_, text, about)
   return list
 end
 
--- The table of servers in the configuration file, by their names, and the name of the default one.
-local function servers_of(about)
-  local file = about.config_file and io.open(about.config_file, "rb")
-  local code = file and file:read(1 << 16) or ""
-  if file then
-    file:close()
-  end
-  local chunk = load(code:gsub("^\xEF\xBB\xBF", ""), "=", "t", {})
-  local good, config = pcall(chunk or error)
-  if not (good and type(config) == "table" and type(config.servers) == "table") then
-    return {}
-  end
-  local only = next(config.servers)
-  return config.servers, config.default or next(config.servers, only) == nil and only or nil
-end
-
 function values.profile(_, text, about)
   local names = {}
-  for name in pairs((servers_of(about))) do
+  for name in pairs((config_servers.read(about.config_file))) do
     names[#names + 1] = type(name) == "string" and name or nil
   end
   table.sort(names)
@@ -267,7 +252,7 @@ end
 
 -- Whether a command of the user gives a secret of the server that is meant. The key TAB runs no such command: it may ask for something.
 local function needs_command(state, about)
-  local servers, default = servers_of(about)
+  local servers, default = config_servers.read(about.config_file)
   local server = not state.values.url and servers[state.values.profile or default or ""]
   return type(server) == "table" and (server.password_command or server.token_command or server.key_password_command) ~= nil
 end

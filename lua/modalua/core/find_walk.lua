@@ -47,7 +47,7 @@ local ABSENT <const> = "studies that have no attribute StudyDate or StudyTime at
 --    untimed        days that were divided by time while that was not known of times: { from =, to =, days = a set, or nil after a resume }
 --    stack, ready   the slices to ask for, and the answers to return
 --    unproven       texts for what cannot be proven; the list `parts` has { slice =, n = answers or nil, text = } for the same
---    remark         what a thorough walk did not look for, as text; nil = nothing
+--    remark         what a thorough walk did not look for, as text; nil = nothing. The open start is believed to be all
 --    twins          by the unique key of an answer that was returned: another PatientID that the modality gives it to
 --    thorough       true: C-FINDs are spent to see whether a modality that has nothing at all says the truth, and whether it has studies
 --                   without the attribute StudyDate or StudyTime, which an open start does not match

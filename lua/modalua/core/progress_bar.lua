@@ -31,9 +31,29 @@ end
 
 -- "[#####        ]  21 %", with so many columns for the bar itself.
 function progress_bar.share_text(done, total, width)
-  local share = math.min(done / total, 1)
+  local share = math.max(0, math.min(done / total, 1))
   local full = math.floor(share * width)
   return ("[%s%s] %3d %%"):format(("#"):rep(full), (" "):rep(width - full), math.floor(share * 100))
+end
+
+local FIELDS <const> = { op = "string", state = "string", unit = "string", seconds = "number", done = "number", total = "number",
+  failed = "number" }
+
+-- Returns the fields that a line shows. A number that is not finite is not known. Throws when one has a wrong type.
+local function fields_of(p)
+  if type(p) ~= "table" then
+    native.usage(("bar: a table such as { op = \"move\", done = 1, total = 2 } is expected (a %s was given)"):format(type(p)))
+  end
+  local known = {}
+  for name, kind in pairs(FIELDS) do
+    local value = p[name]
+    if value ~= nil and type(value) ~= kind then
+      native.usage(("bar: field '%s' must be a %s (a %s was given)"):format(name, kind, type(value)))
+    elseif kind == "string" or value and value - value == 0 then
+      known[name] = value
+    end
+  end
+  return known
 end
 
 -- "download [#####        ]  21 %  103.2 MB of 480.0 MB, 34.1 MB/s  0:03". A part that is unknown is left out.
@@ -43,13 +63,13 @@ local function bar_line(p)
   if has_share then
     parts[#parts + 1] = progress_bar.share_text(p.done, p.total, WIDTH)
   end
-  local unit = p.unit == "bytes" and "" or " " .. (p.unit or "")
+  local unit = p.unit and p.unit ~= "bytes" and " " .. p.unit or ""
   if has_share then
     parts[#parts + 1] = ("%s of %s%s"):format(amount_text(p.done, p.unit), amount_text(p.total, p.unit), unit)
   elseif p.done or p.total then
     parts[#parts + 1] = amount_text(p.done or p.total, p.unit) .. unit
   end
-  if p.unit == "bytes" and p.done and p.seconds > 0 then
+  if p.unit == "bytes" and p.done and p.seconds and p.seconds > 0 then
     parts[#parts] = parts[#parts] .. (", %s/s"):format(progress_bar.bytes_text(p.done / p.seconds))
   end
   if p.failed and p.failed > 0 then
@@ -58,12 +78,13 @@ local function bar_line(p)
   if p.state ~= "Running" then
     parts[#parts + 1] = p.state
   end
-  parts[#parts + 1] = progress_bar.duration_text(p.seconds)
+  parts[#parts + 1] = p.seconds and progress_bar.duration_text(p.seconds)
   return table.concat(parts, "  ")
 end
 
 function progress_bar.bar(p)
-  native.show(p.over and "" or bar_line(p))
+  local known = fields_of(p)
+  native.show(p.over and "" or bar_line(known))
 end
 
 -- Returns a value for <close> that removes the bar, so that a cancelled operation leaves no bar behind.

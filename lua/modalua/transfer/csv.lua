@@ -1,5 +1,8 @@
 -- transfer.csv: reads the text format CSV (RFC 4180) piece by piece: fields in quotes may have line ends, lines end in CR LF, LF or CR, and
 -- fields are divided by ',', ';' or a tab, as the first line shows.
+local require = ...
+local native = require "core.native"
+
 local csv = {}
 
 local PIECE <const> = 65536 -- bytes that are read at once, at least
@@ -166,6 +169,33 @@ function csv.reader(file)
   self.divider = skip_sep(self) or divider_of(self.text)
   self.ends = ("[%s\r\n]"):format(self.divider or "")
   return self
+end
+
+-- ---- what can be read once only ----
+
+local MOST <const> = 1 << 26 -- bytes: a device may have no end
+
+-- The text of a pipe or a device; nil for a file; nil and a message.
+function csv.text_of(path)
+  if native.path_kind(path) ~= "other" then
+    return nil
+  end
+  local file <close>, problem = io.open(path, "rb")
+  local text = file and (file:read(MOST + 1) or "")
+  if text and #text > MOST then
+    return nil, ("it has more than %d MB: save it as a file"):format(MOST >> 20)
+  end
+  return text, problem
+end
+
+-- A text in place of a file.
+function csv.source_of(text)
+  local place = 1
+  return { close = function() end, read = function(_, n)
+    local piece = text:sub(place, place + n - 1)
+    place = place + n
+    return piece ~= "" and piece or nil
+  end }
 end
 
 return csv

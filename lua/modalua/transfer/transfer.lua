@@ -407,7 +407,8 @@ end
 function transfer.items(target, which)
   local wanted = which or {}
   if wanted.state and not STATES[wanted.state] then
-    usage("items: there is no state '%s'", native.text_shown(wanted.state))
+    usage("items: there is no state '%s'; the states are todo, sending, sent, done, present, failed, unknown",
+      native.text_shown(wanted.state))
   end
   local L = assert(ledger.open(target, { create = false, only_read = true }))
   local next_item = L:items { state = wanted.state, reason = wanted.reason }
@@ -422,8 +423,15 @@ function transfer.items(target, which)
   return next_shown, nil, nil, setmetatable({}, { __close = function() L:close() end, __metatable = false })
 end
 
--- Writes a file, which appears when it is complete. `write` gets a function that takes texts. Returns true | nil, err.
+-- Writes a file, which appears when it is complete, or calls the function `path` with the texts. `write` gets a function that takes texts.
+-- Returns true | nil, err.
 local function write_file(path, write)
+  if type(path) == "function" then
+    return write(function(text)
+      path(text)
+      return true
+    end)
+  end
   local function failed(code, why)
     return nil, native.fail("report", "refused", code, ("the report '%s' cannot be written: %s"):format(native.text_shown(path), why))
   end
@@ -450,8 +458,9 @@ function transfer.report(target, more)
   if not (type(more) == "table" and (more.html or more.csv)) then
     usage "report: give html or csv, the file that is written"
   end
-  check_distinct("report", { { what = "the ledger", path = ledger_file(target) }, { what = "html", path = more.html },
-    { what = "csv", path = more.csv } })
+  check_distinct("report", { { what = "the ledger", path = ledger_file(target) },
+    { what = "html", path = type(more.html) == "string" and more.html or nil },
+    { what = "csv", path = type(more.csv) == "string" and more.csv or nil } })
   return with_ledger(target, function(L)
     local report = require "transfer.report"
     local good, err = true, nil

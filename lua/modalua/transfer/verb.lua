@@ -2,8 +2,11 @@
 -- succeeded, or the exit status. command.verbs.transfer has their arguments.
 local require = ...
 local closing = require "transfer.closing"
+local failure_text = require "transfer.failure_text"
 local json = require "modalua.json"
+local lists = require "core.lists"
 local modalua = require "modalua"
+local output = require "command.output"
 local shown_times = require "transfer.shown_times"
 local task = require "modalua.task"
 local transfer = require "transfer.transfer"
@@ -13,19 +16,29 @@ local verb = {}
 local INTERRUPTED = 130 -- the exit status
 local WATCH_SECONDS = 2
 
+-- The options of run that are passed on as they are.
+local PASSED = { "add", "level", "several", "all", "concurrency", "join", "hours", "time_zone", "rate", "share", "gap", "retries",
+  "max_failed", "verify", "order", "max", "limit_results", "names", "yes", "dry_run", "once", "log", "metrics" }
+
+-- What messages quote, in words of the command.
+local NAMES = { from = "--from", to = "--to", TargetAet = "--to-aet", arrived_at = "--arrived-at", query = "Tag=Value",
+  items = "--items" }
+
 -- ---- calls of the public functions ----
 
-local QUOTED <const> = { from = "--from", to = "--to", TargetAet = "--to-aet", arrived_at = "--arrived-at" }
-
--- A message of transfer.transfer with its options as the command has them: "max_failed = 5" is "--max-failed 5".
+-- A message of transfer.transfer with its options as the command has them: "max_failed = 5" is "--max-failed 5", and "'from'" is "--from".
 local function in_words_of_the_command(message)
   local function option(name)
     return "--" .. name:gsub("_", "-")
   end
-  message = message:gsub("option '([%l_]+)'", option):gsub("'(%a[%a_]*)'", QUOTED)
-  return (message:gsub("%f[%l_]([%l_]+) = true", option):gsub("%f[%l_]([%l_]+) = ([\"%d])", function(name, value)
+  local function setting(name) -- at the beginning of the message, as in "hours: …" and "order must …"
+    return lists.has(PASSED, name) and option(name) or name
+  end
+  local function assignment(name, value)
     return option(name) .. " " .. value
-  end))
+  end
+  message = message:gsub("option '([%l_]+)'", option):gsub("%f[%l_]([%l_]+) = true", option)
+  return (message:gsub("%f[%l_]([%l_]+) = ([\"%d])", assignment):gsub("^%l[%l_]*%f[: ]", setting):gsub("'(%a[%a_]*)'", NAMES))
 end
 
 -- Calls a function of transfer.transfer. A mistake in the arguments, and a ledger that is not what it should be, end the command with
@@ -52,9 +65,6 @@ local function must(self, f, ...)
 end
 
 -- ---- run: the options ----
-
-local PASSED = { "add", "level", "several", "all", "concurrency", "join", "hours", "time_zone", "rate", "share", "gap", "retries",
-  "max_failed", "verify", "order", "max", "limit_results", "names", "yes", "dry_run", "once", "log", "metrics" }
 
 -- Stops the command when more than one of these options was given. Returns the name of the one that was given, or nil.
 local function only_one(self, ...)
@@ -313,7 +323,8 @@ function verb.items(self)
   local next_item, state, control, closing <close> = call(self, transfer.items, self.options.ledger, filter) -- luacheck: ignore
   self:show_each(ITEM_COLUMNS, function()
     local item = next_item(state, control)
-    return item and shown_times.row(item)
+    local row = item and shown_times.row(item)
+    return row and (self.options.json or self.options.jsonl) and row or row and failure_text.row(row)
   end)
   return true
 end
@@ -323,7 +334,15 @@ function verb.report(self)
   if not (given.html or given.csv) then
     self:usage_error "give --html FILE, --csv FILE or both"
   end
-  must(self, transfer.report, given.ledger, { html = given.html, csv = given.csv })
+  if given.html == "-" and given.csv == "-" then
+    self:usage_error "only one of --html and --csv can go to standard output"
+  end
+  local function write(text)
+    output.write_piece(self.terminal, text)
+  end
+  must(self, transfer.report, given.ledger,
+    { html = given.html == "-" and write or given.html, csv = given.csv == "-" and write or given.csv })
+  output.write(self.terminal, "")
   return true
 end
 

@@ -3,6 +3,7 @@
 --
 -- The run tells events, tables with the field `event`: start, slice, begin, end_item, failure, progress, wait, window, dropped, note, end.
 local require = ...
+local failure_text = require "transfer.failure_text"
 local json = require "modalua.json"
 local letters = require "text.letters"
 local metrics = require "transfer.metrics"
@@ -222,10 +223,18 @@ function on.slice(self, event)
   self.facts.finding = place:match "^(%d%d%d%d)%d%d%d%d$" or place -- the year of a date
 end
 
+local ADVICE_MOST <const> = 20 -- different ones in a run
+
+-- Each advice is said once.
 function on.failure(self, event)
-  note_problem(self, event.message or event.reason or "")
+  local words, advice = failure_text.divided(event.message or event.reason or "")
+  note_problem(self, words)
   if is_known(self) then
-    both(self, text.failure(self.facts, event))
+    both(self, text.failure(self.facts, event, words))
+    if advice and not self.advised[advice] and self.advised.n < ADVICE_MOST then
+      self.advised[advice], self.advised.n = true, self.advised.n + 1
+      both(self, letters.shown(("  %s: %s"):format(words, advice)))
+    end
   end
 end
 
@@ -358,7 +367,8 @@ end
 function view.new(options)
   local terminal = options.terminal or {}
   local self = setmetatable({ names = options.names, json = options.json, terminal = terminal, metrics = options.metrics, last = {},
-    drawn = -math.huge, next_read = 0, facts = { names = options.names, retries = 0, dry_run = options.dry_run } }, View)
+    drawn = -math.huge, next_read = 0, advised = { n = 0 },
+    facts = { names = options.names, retries = 0, dry_run = options.dry_run } }, View)
   local good, message = check_metrics(self.metrics)
   if good then
     good, message = open_log(self, options.log)

@@ -271,11 +271,11 @@ function view_text.line(facts)
   return table.concat(parts, "; ")
 end
 
--- A failure of an item as a line.
-function view_text.failure(facts, event)
+-- A failure of an item as a line; `words` say what has happened.
+function view_text.failure(facts, event, words)
   local when = event.state == "todo" and event.due and " (again at " .. view_text.time(facts.P, event.due, facts.now) .. ")" or ""
   return ("%s %s: %s%s"):format(event.state == "todo" and "not sent" or event.state, letters.shown(event.item.key),
-    letters.shown(event.message or event.reason or ""), when)
+    letters.shown(words), when)
 end
 
 return view_text

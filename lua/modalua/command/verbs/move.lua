@@ -45,8 +45,8 @@ local function new_report(self, rows, columns)
     at_once = at_once }, Report)
 end
 
--- Adds the next row, with a word for its outcome: moved, failed or unknown. `about`: perhaps the fields error (its text), kind, code and
--- verified.
+-- Adds the next row, with a word for its outcome: moved, failed, unknown, not finished. `about`: perhaps the fields error (its text), kind,
+-- code and verified.
 function Report:add_row(word, about)
   local row = { outcome = word == "moved" and word or self.session:loud(word), error = about.error, kind = about.kind, code = about.code,
     verified = about.verified }
@@ -81,13 +81,22 @@ function Report:add_interrupted()
   end
 end
 
-function Report:__close()
+-- After Ctrl-C: the others, of which nothing is known.
+function Report:add_rest()
+  for _ = #self.rows + 1, #self.found do
+    self:add_row("not finished", { error = "it was not tried, or not finished", kind = "cancelled" })
+  end
+end
+
+function Report:__close(interruption)
   self:add_interrupted()
-  local run, moved = self.session, #self.rows - self.failed - self.unknown
+  local run, moved, rest = self.session, #self.rows - self.failed - self.unknown, #self.found - #self.rows
+  if interruption ~= nil then
+    self:add_rest()
+  end
   if not self.at_once then
     run:show(self.columns, self.rows)
   end
-  local rest = #self.found - #self.rows
   run:note("%d of %s moved from %s to %s%s%s%s", moved, search.count(#self.found, run.options.level), run.options.name,
     run.options.to or run.options.to_aet, self.unknown > 0 and (", %d unknown"):format(self.unknown) or "",
     rest > 0 and (", %d not tried or not finished"):format(rest) or "",
@@ -159,8 +168,9 @@ return {
   usage = "NAME --to NAME [-L LEVEL] Tag=Value…",
   summary = "makes a modality send studies to another one",
   description = "Searches a modality, and makes it send what was found to another one (C-MOVE). Each study is moved by a request "
-    .. "of its own, and has an outcome of its own: moved, FAILED, or UNKNOWN (in JSON and CSV: failed, unknown). At "
-    .. "the end, modalua looks at the target; where it cannot, the last line says that the move is unverified. With --json, --jsonl and "
+    .. "of its own, and has an outcome of its own: moved, FAILED, UNKNOWN, or after Ctrl-C NOT FINISHED (in JSON and CSV in small "
+    .. "letters). At the end, modalua looks at the target; "
+    .. " where it cannot, the last line says that the move is unverified. With --json, --jsonl and "
     .. "--csv, each study that was not moved has the error, its kind and its code. The exit status is 1 when a study was not moved, or "
     .. "when nothing was found.",
   examples = {

@@ -190,8 +190,9 @@ local COMMANDS = {
     is_plain = true,
     arguments = {
       LEDGER,
-      { "option", name = "--html", argname = "FILE", description = "the page" },
-      { "option", name = "--csv", argname = "FILE", description = "the table" },
+      { "option", name = "--html", argname = "FILE", description = "the page; - is standard output" },
+      { "option", name = "--csv", argname = "FILE", description = "the table; - is standard output. For a list, "
+        .. "`line` counts its lines without the header" },
     },
   },
   {
