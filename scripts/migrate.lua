@@ -17,7 +17,7 @@ local options <close> = arguments.read {
   { "--ledger LEDGER", "where it keeps what was done", playground = os.tmpname },
   { "--from NAME", "the modality that has the studies", optional = true, playground = "pacs" },
   { "--to NAME", "the modality that receives them", optional = true, playground = "archive" },
-  { "--hours HOURS", "when to send, such as 19:00-06:00", optional = true },
+  { "--hours HOURS", "when to search and send, such as 19:00-06:00", optional = true },
   { "--concurrency N", "sends at once (1 in a new ledger)", optional = true },
   { "--all", "everything, without a filter" },
   { "--yes", "more than 1 000 studies are right" },
@@ -36,23 +36,22 @@ arguments.announce(options, "%s, and keep what is done in %s", options.from and 
 
 local settings = { ledger = options.ledger, from = modality(options.from), to = modality(options.to), hours = options.hours,
   concurrency = concurrency, query = next(options.query) and options.query, all = options.all, yes = options.yes, dry_run = options.dry_run,
-  progress = true }
+  progress = true, graceful = true }
 local function run()
   local summary, err = transfer.run(settings)
   summary = summary or err.summary or error(err, 0)
   io.stderr:write(err and tostring(err) .. "\n" or "")
-  return summary, summary.items, summary.items.failed + summary.items.unknown
+  return summary, summary.items.failed + summary.items.unknown
 end
 
-local summary, items, failed = run()
+local summary, failed = run()
 if summary.state == "finished" and failed > 0 then
   assert(transfer.retry(options.ledger, {}))
-  summary, items, failed = run()
+  summary, failed = run()
 end
 local name = options.ledger:match "^postgresql:.*#(.*)$" or options.ledger
 assert(transfer.report(options.ledger, { html = name .. ".html", csv = name .. ".csv" }))
-print(("%d studies found: %d moved, %d were there, %d failed, %d unknown"):format(summary.found, items.done, items.present, items.failed,
-  items.unknown))
+print(("%d studies found; %s"):format(summary.found, summary.text))
 if not options.dry_run and (summary.state ~= "finished" or not summary.complete or summary.unproven > 0 or failed > 0) then
   os.exit(1)
 end

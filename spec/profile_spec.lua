@@ -66,8 +66,6 @@ describe("The configuration file", function()
   it("has an only server, which is the default by itself", function()
     local one = [[return { servers = { ward = { url = "URL/prefix", username = "u", password = "hunter2" } } }]]
     gives(server.url .. "/prefix", WARD, run(one, '"$M" ' .. code()))
-    assert.are.equal("modalua.Client (http://localhost:8042)\n", run([[return { servers = { a = { url = "URL" }, b = { url = "URL" } } }]],
-      '"$M" -e ' .. command.quote "print(require'modalua'.connect())").out) -- of several, none
     fails("the server 'ward' is not a table with a url", run("return { servers = { ward = {} } }", '"$M" ' .. code()))
   end)
 
@@ -99,6 +97,19 @@ describe("The configuration file", function()
     } do
       gives(server.url, "nil", run(text, '"$M" ' .. code()))
     end
+  end)
+
+  it("has several servers, of which one must be chosen", function()
+    local several = [[return { servers = { b = { url = "URL" }, a = { url = "URL" } } }]]
+    for _, line in ipairs { '"$M" ' .. code(), '"$M" echo', '"$M" move pacs --to archive PatientID=1' } do
+      local result = run(several, line)
+      assert.are.equal(1, result.status)
+      contains(result.err, " has several servers (a, b) and no `default`: name one of them as profile, or give a URL")
+    end
+    gives(server.url, "nil", run(several, '"$M" --profile b ' .. code()))
+    gives(server.url, "nil", run(several, ('"$M" -u %s %s'):format(server.url, code())))
+    assert.are.equal("modalua.Client (http://localhost:8042)\n", run("return { servers = {} }",
+      '"$M" -e ' .. command.quote "print(require'modalua'.connect())").out)
   end)
 
   it("has a lower priority than options, environment and arguments", function()

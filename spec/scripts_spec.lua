@@ -17,7 +17,7 @@ local RECIPES = { "echo_all", "find_studies", "pull_cohort", "nightly_prefetch",
   "worklist_table", "compare_archives", "anonymise_and_send", "upload_folder", "export_zip", "watch_jobs" }
 local OTHERS = { "first_steps", "find_and_move", "migrate", "watch_modalities" }
 local LEAST_LINES, MOST_LINES = 15, 40
-local LONGER = { echo_all = 82, prefetch_priors = 47, route_stable_studies = 111, find_studies = 41 }
+local LONGER = { echo_all = 82, pull_cohort = 46, prefetch_priors = 47, route_stable_studies = 111, find_studies = 41 }
 
 local function lines_of(text)
   local lines = {}
@@ -83,10 +83,10 @@ end)
 
 describe("In the playground, without arguments,", function()
   for name, line in pairs { find_and_move = "3 of 3 studies moved from pacs to archive\n",
-    nightly_prefetch = "3 studies moved, 0 were there, 0 are left, 0 failed\n",
+    nightly_prefetch = "\nfinished: 3 sent\n",
     prefetch_priors = "will move 3 priors from pacs to archive\n",
     worklist_table = "  101500  CT        CT1",
-    pull_cohort = "1 studies moved, 0 were there, 0 are left; 1 lines or studies failed: see " } do
+    pull_cohort = "\nfinished: 1 sent, lines of the list: 1 NOT FOUND: see " } do
     it(name .. " runs", function()
       local result = command.run("playground", "scripts/" .. name .. ".lua")
       contains(result.out .. result.err, line)
@@ -370,7 +370,46 @@ describe("With the servers of a user,", function()
       end
       assert.are.same({ "A100801:SUCCESS", "NOSUCH:NOT FOUND", " A100801:SUCCESS", ":INVALID", "A100702:AMBIGUOUS", "A1*:INVALID" },
         outcomes)
-      contains(result.err, "1 studies moved, 0 were there, 0 are left; 4 lines or studies failed: see ")
+      contains(result.err, "finished: 1 sent, lines of the list: 1 NOT FOUND, 1 AMBIGUOUS, 2 INVALID: see ")
+    end)
+
+    it("ends in good order when it is stopped, and goes on by the same command", function()
+      local settings = assert(play.servers["local"]:get "/modalities/archive/configuration")
+      local dead = json.decode(json.encode(settings))
+      dead.Port = 1 -- what is sent fails, and is tried again later
+      assert(play.servers["local"]:put("/modalities/archive", dead))
+      for _, signal in ipairs { "INT", "TERM" } do
+        local list = directory .. "/stopped" .. signal
+        served.write_file(list, "AccessionNumber\nA100801\n")
+        local words = { with_pair("--list", list, "--result", list .. ".csv") }
+        local line = command.quote("scripts/pull_cohort.lua", table.unpack(words))
+        -- the table is there while the script runs; then the script gets the signal
+        local result = play:shell(([["$M" %s & until grep -q OPEN %s 2>/dev/null; do sleep 0.1; done; kill -%s $!; wait $!]]):format(line,
+          command.quote(list .. ".csv"), signal))
+        contains(result.err, "\nstopping: what is under way is finished first (Ctrl-C again cancels it); later, the same command goes on\n")
+        contains(result.err, "\nstopped: 0 sent, 1 left: see " .. list .. ".csv\n")
+        assert.are.equal(1, result.status)
+        contains(served.read_file(list .. ".csv"), "1,A100801,A100801,OPEN,")
+      end
+      assert(play.servers["local"]:put("/modalities/archive", settings))
+      local result = run("pull_cohort", with_pair("--list", directory .. "/stoppedINT", "--result", directory .. "/stoppedINT.csv"))
+      assert.are.equal(0, result.status, result.err)
+      contains(result.err, "\nfinished: 1 sent: see ")
+    end)
+
+    it("adds the lines that are new on a list, with --add", function()
+      local list = directory .. "/growing"
+      served.write_file(list, "AccessionNumber\nA100801\n")
+      local words = { with_pair("--list", list, "--result", list .. ".csv") }
+      assert.are.equal(0, run("pull_cohort", table.unpack(words)).status)
+      served.write_file(list, "AccessionNumber\nNOSUCH\nA100801\n")
+      local result = run("pull_cohort", table.unpack(words))
+      assert.are.equal(2, result.status)
+      contains(result.err, "a list that was changed needs a new ledger (what the destination has is not sent again), or add = true")
+      words[#words + 1] = "--add"
+      result = run("pull_cohort", table.unpack(words))
+      assert.are.equal(1, result.status)
+      contains(result.err, "\nfinished: 1 sent (0 of them in this run), lines of the list: 1 NOT FOUND: see ")
     end)
 
     it("succeeds when each line has its study, also for values without a head", function()
@@ -388,13 +427,61 @@ describe("With the servers of a user,", function()
 
   it("nightly_prefetch brings all studies of tomorrow's patients, once", function()
     local words = { with_pair("--worklist", "ris", "--ledger", directory .. "/prefetch") }
-    local result = would("bring the studies of 3 scheduled patients from pacs to archive", "nightly_prefetch", table.unpack(words))
-    contains(result.err, "0 studies moved, 0 were there, 3 are left, 0 failed\n")
-    assert.are.equal(0, run("nightly_prefetch", table.unpack(words)).status)
+    local function prefetch(...)
+      local result = run("nightly_prefetch", ...)
+      assert.are.equal(1, result.status, result.err) -- an entry has no PatientID that can be asked for
+      return result.err
+    end
+    local text = prefetch("--dry-run", table.unpack(words))
+    contains(text, "nightly_prefetch: would bring the studies of 3 scheduled patients from pacs to archive\n")
+    contains(text, "\nfinished: 0 sent, 3 left, lines of the list: 1 INVALID\n")
+    assert.are.equal(0, count "archive")
+    contains(prefetch(table.unpack(words)), "\nfinished: 3 sent, lines of the list: 1 INVALID\n")
     assert.are.equal(3, count "archive")
-    result = run("nightly_prefetch", table.unpack(words))
-    contains(result.err, "3 studies moved, 0 were there, 0 are left, 0 failed\n")
+    archive.empty(play.servers.archive)
+    assert.matches("\nfinished before, at 2%d+%-%d+%-%d+T[%d:]+Z: 3 sent, lines of the list: 1 INVALID; this run sent nothing, and "
+      .. "looked at nothing again\n", prefetch(table.unpack(words)))
+    assert.are.equal(0, count "archive")
     contains(served.read_file(directory .. "/prefetch-20260102.csv"), "MOD*,,INVALID,")
+  end)
+
+  it("nightly_prefetch adds patients that are new on the worklist, and keeps those that were removed", function()
+    local words = { with_pair("--worklist", "ris", "--ledger", directory .. "/changing") }
+    local late <close> = worklists.folder { { PatientID = "MOD-0001", Modality = "CT", Date = "20260102" } }
+    local function file(name)
+      return folder.served .. "/" .. name
+    end
+    assert(os.rename(file "4.wl", file "4.away"))
+    assert.are.equal(0, run("nightly_prefetch", table.unpack(words)).status)
+    assert(os.rename(file "1.wl", file "1.away"))
+    served.output_of("exec cp " .. served.quoted { late.served .. "/1.wl", file "0.wl" })
+    finally(function()
+      assert(os.rename(file "4.away", file "4.wl") and os.rename(file "1.away", file "1.wl"))
+      os.remove(file "0.wl")
+    end)
+    local result = run("nightly_prefetch", table.unpack(words))
+    assert.are.equal(0, result.status, result.err)
+    assert.matches("\nfinished: 6 sent %(3 of them in this run%)\n", result.err)
+    local lines = {}
+    for line in served.read_file(directory .. "/changing-20260102.csv"):gmatch "\n%d+,([^,]+,[^,]*,[%u ]+)," do
+      lines[#lines + 1] = line
+    end
+    table.sort(lines)
+    assert.are.same({ "MOD-0001,MOD-0001,SUCCESS", "MOD-0002,MOD-0002,SUCCESS", "MOD-0003,MOD-0003,SUCCESS" }, lines)
+  end)
+
+  it("nightly_prefetch ends with its hours, and says that studies are left", function()
+    local play_archive = assert(play.servers["local"]:get "/modalities/archive/configuration")
+    local dead = json.decode(json.encode(play_archive))
+    dead.Port = 1
+    assert(play.servers["local"]:put("/modalities/archive", dead))
+    finally(function() assert(play.servers["local"]:put("/modalities/archive", play_archive)) end)
+    local before_six = 1767333580 -- 2026-01-02 05:59:40 UTC
+    local result = play:shell(("export MODALUA_TODAY=2026-01-01 TZ=UTC MODALUA_TRANSFER_CLOCK=%d; \"$M\" %s"):format(before_six,
+      command.quote("scripts/nightly_prefetch.lua", with_pair("--worklist", "ris", "--ledger", directory .. "/hours", "--hours",
+        "19:00-06:00"))))
+    assert.are.equal(1, result.status)
+    contains(result.err, "\nstopped: 0 sent, 3 left, lines of the list: 1 INVALID\n")
   end)
 
   it("prefetch_priors brings the last studies of tomorrow's patients for a modality", function()
@@ -490,14 +577,15 @@ describe("With the servers of a user,", function()
     local ledger = directory .. "/t.ledger"
     would("move from pacs to archive, and keep what is done in " .. ledger, "migrate", with_pair("--ledger", ledger, "PatientName=SMITH*"))
     local words = { with_pair("--ledger", ledger, "--concurrency", "2", "PatientName=SMITH*") }
-    for _, given in ipairs { words, { "--ledger", ledger } } do
-      local result = run("migrate", table.unpack(given))
-      assert.are.same({ 0, "3 studies found: 3 moved, 0 were there, 0 failed, 0 unknown\n" }, { result.status, result.out }, result.err)
-    end
+    local result = run("migrate", table.unpack(words))
+    assert.are.same({ 0, "3 studies found; finished: 3 sent\n" }, { result.status, result.out }, result.err)
+    result = run("migrate", "--ledger", ledger)
+    assert.are.equal(0, result.status)
+    assert.matches("^3 studies found; finished before, at [^ ]+: 3 sent; this run sent nothing, and looked at nothing again\n$", result.out)
     assert.are.equal(2, transfer.status(ledger).settings.concurrency)
     contains(served.read_file(ledger .. ".html"), "<html")
     assert.are.equal(4, #lines_of(served.read_file(ledger .. ".csv")))
     local all = run("migrate", with_pair("--ledger", directory .. "/all.ledger", "--all", "--dry-run"))
-    contains(all.out, "23 studies found: 0 moved, ")
+    contains(all.out, "23 studies found; finished: 0 sent, 3 already there, 20 left\n")
   end)
 end)

@@ -320,6 +320,24 @@ describe("A list of items", function()
     assert.are.same({ OPEN = 2, INVALID = 1 }, status.lines)
   end)
 
+  it("may have new lines, in any order, when these are to be added", function()
+    local function rows(...)
+      local list = {}
+      for i, value in ipairs { ... } do
+        list[i] = { AccessionNumber = value }
+      end
+      return list
+    end
+    local given = options { query = false, items = rows("A1", "A2", "A1"), add = true }
+    assert(transfer.run(given))
+    for _, case in ipairs { { rows("A2", "A1"), "A1 A2 A1" }, { rows("A3", "A2", "A3"), "A1 A2 A1 A3" }, { rows("A3"), "A1 A2 A1 A3" },
+      { { { PatientID = "A1" } }, "A1 A2 A1 A3 A1" } } do
+      given.items = case[1]
+      assert(transfer.run(given))
+      assert.are.equal(case[2], table.concat(lines_of(given.ledger), " "))
+    end
+  end)
+
   it("may be given again, and must then be the same", function()
     local path = file "Name,AccessionNumber\nx,A1\ny,A2\n"
     local given = options { query = false, items = { file = path, column = "AccessionNumber" } }
@@ -335,6 +353,7 @@ describe("A list of items", function()
       served.write_file(path, text)
       expect.throws(message, transfer.run, given)
     end
+    expect.throws("or add = true, which adds its new lines to this one", transfer.run, given)
     given.items, given.query = nil, { StudyDate = "20240101" }
     expect.throws("the ledger is of a list, and a query was given", transfer.run, given)
     local other = options()
@@ -445,6 +464,17 @@ describe("Without a run, a ledger", function()
     assert.are.equal(status.rate.items, status.run_rate.items)
     local expected = 4 / status.rate.instances * 60 -- items 2 and 3 have 3 and 1 images
     assert.is_true(math.abs(status.left - expected) < 1, status.left)
+
+    -- While it waits, it has no rate now; and what is tried again later takes at least so long.
+    assert(L:renew { side = "to", since = 5, reason = "no answer" })
+    assert(L:query("UPDATE item SET due = $1 WHERE id = $2", assert(L:now()) + 600000, items[1].id + 1))
+    local waits = assert(transfer.status(path))
+    assert.are.same({ "waiting", nil, true }, { waits.state, waits.rate, waits.run_rate ~= nil })
+    assert.is_true(waits.left > 500, waits.left)
+    local shown = command.shell('"$M" transfer status ' .. command.quote(path)).out
+    assert.matches("\nwaiting for\t" .. waits.to .. " since [^\n]*: no answer\n", shown)
+    assert(L:query("UPDATE item SET due = 0 WHERE id = $1", items[1].id + 1))
+    assert(L:renew())
 
     -- Of a run of ten minutes, in a window that opened one to two minutes ago, only the time in the window counts.
     assert(L:query "UPDATE worker SET started = started - 480000")

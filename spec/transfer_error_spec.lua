@@ -155,6 +155,23 @@ for i, version in ipairs(versions) do
       assert.are.equal(STUDIES, world:arrived())
     end)
 
+    on_newest("waits for the Orthanc that sends when it is away at the beginning of a later run, and may be stopped then", function()
+      assert(transfers.run(world, { max = 2 }))
+      world.us:stop()
+      local run, seen, control = start(world, {})
+      happens(function() return #seen.wait > 0 end)
+      control.stopping = true
+      local summary, err = run:join()
+      assert.are.same({ nil, "network" }, { summary, err.kind })
+      run, seen = start(world, {})
+      happens(function() return #seen.wait > 0 end)
+      assert.are.equal("server", seen.wait[1].side)
+      world.us:start_again()
+      summary = assert(run:join())
+      assert.are.same({ "finished", STUDIES, 0 }, { summary.state, items(summary, "done"), tried(world) })
+      assert.is_nil(seen.wait[#seen.wait].side)
+    end)
+
     it("ends when the source does not know the AE title of the destination, and no item has lost a try", function()
       local pacs = modalua.connect(world.pacs.url)
       local known = assert(pacs:get "/modalities/archive/configuration")
@@ -171,6 +188,25 @@ for i, version in ipairs(versions) do
       assert(pacs:put("/modalities/archive", known))
       summary = assert(transfers.run(world, {}))
       assert.are.same({ "finished", STUDIES }, { summary.state, items(summary, "done") })
+    end)
+
+    on_newest("fails a few items that the source has and does not move, and counts their tries", function()
+      local pacs = modalua.connect(world.pacs.url)
+      local known = assert(pacs:get "/modalities/archive/configuration")
+      assert(pacs:delete "/modalities/archive")
+      finally(function() assert(pacs:put("/modalities/archive", known)) end)
+      local selection = { query = { PatientID = "P7" } }
+      local summary = assert(transfers.run(world, selection))
+      assert.are.same({ "finished", 0, 1 }, { summary.state, items(summary, "todo"), items(summary, "failed") })
+      for item in transfer.items(world.ledger, {}) do
+        assert.is_true(item.tries >= 3)
+        expect.contains(item.message, "Does pacs know the AE title ARCHIVE? Add it there")
+        expect.contains(item.message, "Or it cannot read what is asked for: see the log of pacs")
+      end
+      assert(pacs:put("/modalities/archive", known))
+      assert(transfer.retry(world.ledger, {}))
+      summary = assert(transfers.run(world, selection))
+      assert.are.same({ "finished", 1 }, { summary.state, items(summary, "done") })
     end)
 
     on_newest("goes on when the source can read only the study that it would send last", function()
@@ -488,14 +524,18 @@ describe("A side that is out of resources", function()
 end)
 
 describe("A source that answers 0xC000 to everything", function()
-  it("is not given up because of transfers that had begun before a pause", function()
+  -- What becomes of the only item there is, when the destination gives these answers to its echo: the error of the run; the tries and the
+  -- code of the item, when it has failed.
+  local function outcome(answers)
     local err = native.fail("move", "dicom", nil, "cannot process")
     err.dimse_status = 0xC000
     local books = { totals = function() return { todo = { items = 1 } } end, describe = function() return { found_all = 1 } end,
       bring_forward = function() return true end }
+    local tries, code
     local worker = { suspicion = unknown_target.new("pacs", books), breaker = breaker.new(native.now), settings = { retries = 3 },
       compare = { expect = function() return true end }, postpone = function() end, give_back = function() end,
-      send = { echo_destination = function() return true end, destination_aet = function() return "ARCHIVE" end } }
+      fail = function(_, item, failure) tries, code = item.tries, failure.code end,
+      send = { echo_destination = function() return answers end, destination_aet = function() return "ARCHIVE" end } }
     local long = { id = 1, began = native.now() }
     local function ends(item)
       send_outcome.take(worker, { item }, nil, err)
@@ -506,10 +546,49 @@ describe("A source that answers 0xC000 to everything", function()
       worker.breaker:try_one()
       assert.are.equal("trial", (ends(long)))
       assert.is_nil(worker.fatal)
-      local alone = { id = 1, began = native.now() }
-      assert.are.equal("open", (ends(alone)))
+      local alone = { id = 1, began = native.now(), tries = 0 }
+      assert.are.equal(worker.suspicion.pauses == 2 and answers and "closed" or "open", (ends(alone)))
     end
-    assert.are.equal("unknown_destination", worker.fatal.code)
+    send_outcome.take(worker, { { id = 1, began = native.now(), tries = 0 } }, nil, err)
+    return worker.fatal and worker.fatal.code, tries, code
+  end
+
+  it("is not given up because of transfers that had begun before a pause", function()
+    assert.are.same({ "unknown_destination" }, { outcome(nil) })
+  end)
+
+  it("has few items, which fail by themselves when the destination answers", function()
+    assert.are.same({ nil, 5, "unknown_destination" }, { outcome(true) })
+  end)
+end)
+
+describe("A side that is away", function()
+  it("is asked at least once a minute while it does not answer, and later when it answers and takes nothing", function()
+    local time = 0
+    local b = breaker.new(function() return time end)
+    -- How long it is until both sides are asked.
+    local function pause()
+      local began = time
+      while not b:is_due() do
+        time = time + 1
+      end
+      return time - began
+    end
+    local err, pauses = native.fail("move", "network", nil, "refused"), {}
+    for _ = 1, 5 do
+      b:note_side(err, "to", 1)
+    end
+    for _ = 1, 5 do
+      pauses[#pauses + 1] = pause()
+      b:stay_open("to", "silent")
+    end
+    for _ = 1, 5 do
+      pauses[#pauses + 1] = pause()
+      b:try_one()
+      b:note_side(err, "to", 1)
+    end
+    pauses[#pauses + 1] = pause()
+    assert.are.same({ 30, 60, 60, 60, 60, 60, 120, 240, 480, 600, 600 }, pauses)
   end)
 end)
 

@@ -334,7 +334,8 @@ typedef struct modalua_config {
     const char *config_file;   /* a file that gives names to servers (profiles) and, when url is
                                   NULL, names the default server. Read at connect. NULL = none */
     const char *profile;       /* the name, in that file, of the default server; NULL = the file's
-                                  `default`. Not together with url */
+                                  `default`, or its only server; connect refuses a file with
+                                  several servers and no `default`. Not together with url */
     const char *servers;       /* for a sandbox: URLs with spaces between them. Scripts may also
                                   connect to these, and to paths below them; NULL = none. In a
                                   sandbox without url and profile there is no default server, not

@@ -223,9 +223,21 @@ static bool push_only_name(lua_State *L, int servers)
     return false;
 }
 
+/* Without a choice no server is asked: one at http://localhost:8042 would be none of those that the
+ * user has named. The table of servers, which has several, is at index. */
+static _Noreturn void no_choice(lua_State *L, int servers, const char *file)
+{
+    push_names(L, servers);
+    error_usage(
+        L,
+        "connect: %s has several servers (%s) and no `default`: name one of them as profile, "
+        "or give a URL",
+        file, lua_tostring(L, -1));
+}
+
 /* Pushes the name of the server: `name`, or else the default of the file, whose table is at index and
- * has the table of servers above it. Without a default, an only server is it. False, and pushes nothing:
- * there is no default. [-0, +(0|1), v] */
+ * has the table of servers above it. Without a default, an only server is it, and of several one must be
+ * chosen. False, and pushes nothing: there are no servers. [-0, +(0|1), v] */
 static bool push_name(lua_State *L, int table, const char *file, const char *name)
 {
     int type;
@@ -239,7 +251,12 @@ static bool push_name(lua_State *L, int table, const char *file, const char *nam
     if (type == LUA_TSTRING)
         return true;
     lua_pop(L, 1);
-    return push_only_name(L, table + 1);
+    if (push_only_name(L, table + 1))
+        return true;
+    lua_pushnil(L);
+    if (lua_next(L, table + 1))
+        no_choice(L, table + 1, file);
+    return false;
 }
 
 bool config_file_push(lua_State *L, const char *file, const char *name)

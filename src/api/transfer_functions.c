@@ -28,9 +28,9 @@ typedef struct checked {
     { "concurrency", COUNT,                                                                       \
       "sends at once, of the whole transfer, however many workers share it; 1 without it" },      \
         { "hours", TEXT,                                                                          \
-          "when to send, such as \"Mon-Fri 19:00-06:00, Sat-Sun\"; always without it. An end "    \
-          "that is "                                                                              \
-          "not after its beginning is on the next day: 10:00-10:00 is 24 hours" },                \
+          "when to search and to send, such as \"Mon-Fri 19:00-06:00, Sat-Sun\"; always without " \
+          "it, and with dry_run. An end that is not after its beginning is on the next day: "     \
+          "10:00-10:00 is 24 hours" },                                                            \
         { "rate", TEXT, "at most so fast: \"40/min\" resources, or \"600 images/min\"" },         \
         { "share", VALUE,                                                                         \
           "part of the time in which something is sent, above 0 and up to 1: after d seconds of " \
@@ -60,6 +60,9 @@ static const option run_rows[] = {
       "or a list of rows with identifiers, such as { AccessionNumber = \"1\" }; or { file =, "
       "column =, "
       "encoding = \"utf-8\" }: a CSV file" },
+    { "add", FLAG,
+      "true: for a ledger that exists, items that its list does not have yet are added to it, and "
+      "those that are no longer in items stay; without it, other items are an error" },
     { "all", FLAG, "true: allows a query without any filter" },
     SETTINGS,
     { "time_zone", TEXT,
@@ -83,8 +86,13 @@ static const option run_rows[] = {
       "it" },
     { "names", FLAG, "true: keeps and shows the names of patients" },
     { "yes", FLAG, "true: more than 1000 items are right" },
-    { "dry_run", FLAG, "true: finds and compares only; a later run sends" },
+    { "dry_run", FLAG,
+      "true: finds and compares only, also outside of the hours; a later run sends" },
     { "once", FLAG, "true: ends when the hours end" },
+    { "graceful", FLAG,
+      "true: in a script that the command runs, the first Ctrl-C or SIGTERM begins nothing new, "
+      "and "
+      "the run returns when what is under way has ended; the second one cancels it" },
     { "progress", VALUE,
       "true: lines on standard error; or a function that gets a table for each event" },
     { "log", TEXT, "a file that gets a line for each event" },
@@ -179,8 +187,10 @@ static const doc_row functions[] = {
       .signature = "transfer.run(options) -> summary | nil, err",
       .help = "Finds resources and sends them, in any number. All that is done is kept in a "
               "ledger, and the next run goes on there, after an interruption too. The summary is a "
-              "table as of transfer.status; err.summary is the same. For a ledger that exists, the "
-              "ledger is enough.",
+              "table as of transfer.status, and has in_this_run = { done =, present =, failed =, "
+              "unknown = } (what this run has ended; items are the totals), text = a line for "
+              "people, and finished_before = when the transfer ended, if this run found nothing to "
+              "do; err.summary is the same. For a ledger that exists, the ledger is enough.",
       .options = { { "options", run_rows, NULL } },
       .example =
           "print(assert(transfer.run { ledger = \"lung.ledger\", from = pacs, to = \"archive\",\n"

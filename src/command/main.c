@@ -263,8 +263,13 @@ static int run_verb(modalua_runtime *rt, const command_options *o)
 static int run_word(modalua_runtime *rt, const command_options *o, int argc, char **argv)
 {
     const char *word = argv[o->word];
-    int status = run_script(rt, strcmp(word, "-") == 0 ? NULL : word, argc - o->word - 1,
-                            argv + o->word + 1);
+    int status = o->sandbox ? MODALUA_OK
+                            : modalua_register(rt, "package.loaded.modalua_signals", signals_poll,
+                                               NULL); /* for transfer.run, and no global */
+    if (status != MODALUA_OK)
+        return report_status(rt, status);
+    status = run_script(rt, strcmp(word, "-") == 0 ? NULL : word, argc - o->word - 1,
+                        argv + o->word + 1);
     if (status == MODALUA_E_FILE && verbs_suggest(rt, word))
         status = MODALUA_E_INVALID;
     return status;

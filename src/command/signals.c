@@ -145,6 +145,30 @@ void signals_tell(void)
         usr1_came = 0;
 }
 
+/* A signal that was noted, and was not asked for, cancels the run after all. */
+static void stop_polling(void)
+{
+    signals_note(false);
+    if (has_noted && !told_stop && interrupted_runtime)
+        modalua_cancel(interrupted_runtime);
+}
+
+void signals_poll(void *user, const char *arguments, modalua_reply *reply)
+{
+    (void)user;
+    if (strcmp(arguments, "[false]") == 0) {
+        stop_polling();
+        return;
+    }
+    signals_note(true);
+    if (!catches_usr1)
+        catch_usr1();
+    if (has_noted && !told_stop)
+        told_stop = modalua_reply_json(reply, "\"stop\"") == MODALUA_OK;
+    else if (usr1_came && modalua_reply_json(reply, "\"progress\"") == MODALUA_OK)
+        usr1_came = 0;
+}
+
 void signals_release(void)
 {
     watchdog_rest();

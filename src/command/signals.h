@@ -33,6 +33,10 @@ void signals_forget(void);
  * this one. `user` and the arguments are not used. */
 void signals_next(void *user, const char *arguments, modalua_reply *reply);
 
+/* The same for a run that is not driven in steps: it answers at once, with nil when there is nothing to
+ * say. It catches the signals from the first call on, until it is called with false. */
+void signals_poll(void *user, const char *arguments, modalua_reply *reply);
+
 /* Answers the call of signals_next that waits, when there is something to say. For the thread that
  * drives the runtime, between two steps. */
 void signals_tell(void);

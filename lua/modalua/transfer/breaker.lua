@@ -8,7 +8,8 @@
 --   "doubt"      the outcome is not known, so that the destination must be looked at
 --
 -- The breaker opens after five errors of a side in a row, or ten among the last twenty outcomes. While it is open nothing begins. The run
--- asks both sides, after 30 s at first; when they answer, one item is tried alone ("trial"), and when that is good, all go on ("closed").
+-- asks both sides, after 30 s at first, and once a minute while one does not answer; when they answer, one item is tried alone ("trial"),
+-- and when that is good, all go on ("closed").
 local require = ...
 local arrival = require "core.arrival"
 local points = require "transfer.points"
@@ -70,6 +71,7 @@ end
 
 local IN_A_ROW <const>, REMEMBERED <const> = 5, 20
 local FIRST_PAUSE <const>, LONGEST_PAUSE <const> = 30, 600 -- seconds
+local LONGEST_SILENCE <const> = 60 -- seconds: to ask a side that does not answer is one small echo
 local GOOD_FOR_ONE_MORE <const> = 100
 -- A side that has not answered for so long will not answer tonight. When this run has sent nothing yet, its settings are probably wrong.
 local PATIENCE <const>, PATIENCE_AT_FIRST <const> = 24 * 3600, 900
@@ -93,8 +95,8 @@ local function forget(self)
   self.recent, self.at, self.sides, self.in_a_row = {}, 0, 0, 0
 end
 
-local function open(self, side, reason)
-  self.pause = math.min(self.pause and 2 * self.pause or FIRST_PAUSE, LONGEST_PAUSE)
+local function open(self, side, reason, longest)
+  self.pause = math.min(self.pause and 2 * self.pause or FIRST_PAUSE, longest or LONGEST_PAUSE)
   self.since = self.since or self.now()
   self.state, self.side, self.reason, self.taken = "open", side, reason, nil
   self.due = self.now() + points.seconds(self.pause)
@@ -158,7 +160,7 @@ end
 -- The sides were asked, and one did not answer.
 function Breaker:stay_open(side, reason)
   self:note_silence()
-  open(self, side, reason)
+  open(self, side, reason, LONGEST_SILENCE)
 end
 
 -- Whether the run should end, since the wait has been too long.

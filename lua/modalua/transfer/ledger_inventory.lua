@@ -138,20 +138,50 @@ function ledger_inventory.write_lines(self, iterator, n, first)
   return done and n, err
 end
 
--- L:add_lines(each, first) -> the number of new lines. each() returns an iterator over lines: { tag =, text =, value =, outcome =, reason =
--- }. first: their items go before all others. The finder then looks for them, although its search had ended.
-function methods:add_lines(each, first)
+-- Within a transaction: returns an iterator over those lines that the list does not have yet, each once, wherever they stand in it; nil and
+-- an error.
+local function without_known(self, iterator)
+  local list, err = self:run "SELECT tag, text FROM line"
+  if not list then
+    return nil, err
+  end
+  local known = {}
+  for _, line in ipairs(list) do
+    known[line.tag .. "\n" .. line.text] = true
+  end
+  return function()
+    for line in iterator do
+      local name = line.tag .. "\n" .. rows.text(line.text)
+      if not known[name] then
+        known[name] = true
+        return line
+      end
+    end
+  end
+end
+
+-- L:add_lines(each, first, only_new) -> the number of new lines. each() returns an iterator over lines: { tag =, text =, value =,
+-- outcome =, reason = }. first: their items go before all others. only_new: lines that the list has already are left out. The finder then
+-- looks for them, although its search had ended.
+function methods:add_lines(each, first, only_new)
   return self:transaction(function(now)
     local found, err = self:run "SELECT one FROM transfer {lock}" -- two that add at once get different numbers
     if found then
       found, err = self:run "SELECT COALESCE(MAX(n), 0) + 1 AS n FROM line"
     end
-    local n, done = found and found[1].n, nil
-    if n then
-      done, err = ledger_inventory.write_lines(self, each(), n, first)
+    local n, iterator, done = found and found[1].n, nil, nil
+    if n and only_new then
+      iterator, err = without_known(self, each())
+    elseif n then
+      iterator = each()
+    end
+    if iterator then
+      done, err = ledger_inventory.write_lines(self, iterator, n, first)
     end
     local count = done and done - n
-    if done then
+    if count == 0 and only_new then
+      return count
+    elseif done then
       done, err = self:run "UPDATE transfer SET found_all = NULL"
     end
     if done then

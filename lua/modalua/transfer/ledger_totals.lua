@@ -92,6 +92,25 @@ function methods:count_lines()
   return #list > 0 and counts
 end
 
+-- L:finished_since(time) -> { [state] = number of the items that have ended since then }. Reads all items once.
+function methods:finished_since(time)
+  local list, err = self:query_slowly("SELECT state, COUNT(*) AS items FROM item WHERE finished >= $1 GROUP BY state", time)
+  if not list then
+    return nil, err
+  end
+  local counts = {}
+  for _, row in ipairs(list) do
+    counts[row.state] = row.items
+  end
+  return counts
+end
+
+-- L:last_end() -> when the last item has ended | false when none has | nil, err. Reads all items once.
+function methods:last_end()
+  local list, err = self:query_slowly "SELECT MAX(finished) AS finished FROM item"
+  return list and (list[1].finished or false), err
+end
+
 local MOST_WAITING <const> = 1000
 
 -- L:waiting(now) -> the number of items that wait for another try, at most 1000, and when the first one is due | nil.
@@ -102,6 +121,12 @@ function methods:waiting(now)
     return nil, err
   end
   return list[1].items, list[1].due
+end
+
+-- L:last_due() -> when the last item that is to be tried is due | false when none is | nil, err.
+function methods:last_due()
+  local list, err = self:query "SELECT MAX(due) AS due FROM item WHERE state = 'todo'"
+  return list and (list[1].due or false), err
 end
 
 -- L:search() -> { slices =, finds =, answers =, unproven = }: the sums over the slices.

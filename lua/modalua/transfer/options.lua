@@ -267,7 +267,7 @@ end
 -- when something is wrong in itself.
 function options.read(given)
   local plan = { from = read_from(given.from), to = read_to(given), level = read_level(given.level), arrived_at = given.arrived_at,
-    settings = {} }
+    settings = {}, adds = given.add }
   check_sides(plan.from, plan.to)
   if given.arrived_at ~= nil and kind_of(given.arrived_at) ~= "client" then
     usage("'arrived_at' must be the client of the Orthanc that receives (a %s was given)", kind_of(given.arrived_at))
@@ -333,16 +333,20 @@ local function side(kind, name)
   return words[kind]:format(name)
 end
 
+local OTHER_LIST <const> = "a list that was changed needs a new ledger (what the destination has is not sent again), or add = true, which "
+  .. "adds its new lines to this one"
+
 -- Where the lines of a list differ from those in the ledger | nil.
 local function compare_lines(ledger, row, list)
   local kept = ledger:lines()
   for line in list.each() do
     local known = kept()
     if not known or known.n > row.listed.lines or known.text ~= require "transfer.ledger_rows".text(line.text) then
-      return ("items: line %d differs"):format(known and known.n or row.listed.lines + 1)
+      return ("items: line %d differs; %s"):format(known and known.n or row.listed.lines + 1, OTHER_LIST)
     end
   end
-  return list.count ~= row.listed.lines and differs("items", ("%d lines"):format(row.listed.lines), tostring(list.count)) or nil
+  return list.count ~= row.listed.lines and ("%s; %s"):format(differs("items", ("%d lines"):format(row.listed.lines),
+    tostring(list.count)), OTHER_LIST) or nil
 end
 
 local function compare_selection(ledger, row, plan)
@@ -353,7 +357,7 @@ local function compare_selection(ledger, row, plan)
   elseif plan.query and json.encode(plan.query) ~= json.encode(row.query) then
     return differs("query", json.encode(row.query), json.encode(plan.query))
   end
-  return plan.list and compare_lines(ledger, row, plan.list) or nil
+  return plan.list and not plan.adds and compare_lines(ledger, row, plan.list) or nil
 end
 
 -- options.difference(ledger, row, plan) -> text | nil: what of `from to level query items order` is not as in the ledger.

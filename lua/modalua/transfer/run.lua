@@ -8,6 +8,7 @@
 -- control, of the command: stopping = true when nothing new may begin, confirm = function(n) -> boolean.
 local require = ...
 local breaker = require "transfer.breaker"
+local closing = require "transfer.closing"
 local ending = require "transfer.confirm"
 local ledger_workers = require "transfer.ledger_workers"
 local native = require "core.native"
@@ -138,7 +139,11 @@ local function look_at_window(self)
     return
   end
   local was = self.is_open
-  self.is_open, self.window_until = self.pace:window(now)
+  if self.options.dry_run then -- it sends nothing, and who asks for it wants to see now what would be sent
+    self.is_open = true
+  else
+    self.is_open, self.window_until = self.pace:window(now)
+  end
   self.window_from = now
   if self.is_open ~= was then
     self.tell { event = "window", open = self.is_open, ["until"] = self.window_until }
@@ -151,9 +156,21 @@ end
 
 -- ---- the breaker ----
 
--- Asks both sides. Returns true; or false, the error, and the side that was asked.
+local function ask_destination(self)
+  local answers, silence, asked = self.items.send:echo_destination()
+  return answers ~= false, silence, asked or "to"
+end
+
+-- Asks both sides. Returns true; or false, the error, and the side that was asked. A destination that did not answer is asked first:
+-- while it is down, no other is asked.
 local function ask_sides(self)
   local items = self.items
+  if self.breaker.side == "to" then
+    local answers, silence, asked = ask_destination(self)
+    if not answers then
+      return false, silence, asked
+    end
+  end
   local source, silence = items.send:echo_source()
   if not source then
     return false, silence, "from"
@@ -165,9 +182,8 @@ local function ask_sides(self)
       return false, err, side
     end
   end
-  local destination, why, asked = items.send:echo_destination()
-  if destination == false then
-    return false, why, asked or "to"
+  if self.breaker.side ~= "to" then
+    return ask_destination(self)
   end
   return true
 end
@@ -194,6 +210,7 @@ local function mind_breaker(self)
     if not self.waits_since then
       self.waits_since = self.now()
       self.tell { event = "wait", side = b.side, since = self.waits_since, reason = b.reason }
+      renew(self) -- so that other processes see it
     end
     if b:is_hopeless() then
       self.items.fatal = self.items.fatal or native.fail("transfer", "refused", "gave_up",
@@ -204,6 +221,7 @@ local function mind_breaker(self)
   elseif b.state == "closed" and self.waits_since then
     self.waits_since = nil
     self.tell { event = "wait" }
+    renew(self)
   end
 end
 
@@ -483,6 +501,23 @@ local function new_items(self)
     over = function(slot, images, seconds) self.pace:sent(pace.now(), slot, images, seconds, self.workers) end }
 end
 
+-- Sets self.was_finished, the time when the transfer ended, if nothing was left to do, nor to be compared, before this run.
+local function look_at_end(self, info)
+  local open, err = self.ledger:open_items()
+  local left = nil
+  if open then
+    left, err = self.ledger:unconfirmed(1)
+  end
+  if not left then
+    return nil, err
+  elseif info.found_all and open.todo + open.sending + open.sent == 0 and not (self.items:compares() and left[1]) then
+    local last, failure = self.ledger:last_end()
+    self.was_finished = last or info.found_all
+    return last ~= nil, failure
+  end
+  return true
+end
+
 -- Everything before the loop. Returns true, or nil and an error.
 local function prepare(self)
   local info, err = self.ledger:describe()
@@ -498,18 +533,35 @@ local function prepare(self)
   if not good then
     return nil, err
   end
-  self.was_paused = self.paused ~= nil
+  self.was_paused, self.began = self.paused ~= nil, self.now()
   self.items = new_items(self)
   if self.items:compares() and not self.items.compare.target then
     return nil, native.fail("transfer", "refused", "usage", "the destination cannot be compared: " .. tostring(self.items.compare.why))
   end
+  good, err = look_at_end(self, info)
+  if not good then
+    return nil, err
+  end
   return join(self)
 end
 
+-- What this run has done, beside the totals of the whole transfer.
 local function summary_of(self, reason)
+  local own, err = self.ledger:finished_since(self.began)
+  if not own then
+    return nil, err
+  end
   local extra = { state = reason == "failed" and "stopped" or reason, waiting = waiting(self), begun = self.items.begun_n,
-    unfinished = self.items:count_unfinished() }
-  return self.status(self.ledger, extra)
+    unfinished = self.items:count_unfinished(), in_this_run = {}, finished_before = reason == "finished" and self.was_finished or nil }
+  for _, state in ipairs { "done", "present", "failed", "unknown" } do
+    extra.in_this_run[state] = own[state] or 0
+  end
+  local summary
+  summary, err = self.status(self.ledger, extra)
+  if summary then
+    summary.text = closing.text(summary)
+  end
+  return summary, err
 end
 
 -- Runs until nothing is left, or until it is stopped. Returns the summary, or nil and an error, which has the summary.

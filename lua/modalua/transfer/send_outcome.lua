@@ -14,6 +14,13 @@ local function suspects_target(self, item, err, answers)
   if not (suspicion and self.settings.retries > 0 and suspicion:note(item)) then
     return false
   end
+  local tries, verdict = suspicion:verdict_of(item)
+  if tries then
+    item.tries = tries - 1
+    self.breaker:note_item()
+    self:fail(item, verdict, true)
+    return true
+  end
   self:postpone(item, err)
   local spread, failure = suspicion:spread()
   if spread then
@@ -24,8 +31,12 @@ local function suspects_target(self, item, err, answers)
   local aet = suspicion.is_enough and suspicion:is_after_pause(item.began) and self.send:destination_aet()
   if aet and suspicion.is_enough and self.breaker.state ~= "open" then -- other tasks run while the server is asked
     local text = suspicion:text(err, aet, answers)
-    self.fatal = self.fatal or suspicion:pause(err, text)
-    self.breaker:stay_open("from", text)
+    self.fatal = self.fatal or suspicion:pause(err, text, answers)
+    if suspicion:verdict_of(item) then
+      self.breaker:note_item() -- it was tried alone, and each of the others is tried once more
+    else
+      self.breaker:stay_open("from", text)
+    end
   end
   return true
 end

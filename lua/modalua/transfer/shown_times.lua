@@ -5,7 +5,8 @@ local json = require "modalua.json"
 
 local shown_times = {}
 
-local TIMES <const> = { since = true, ["until"] = true, started = true, seen = true, finished = true, time = true, due = true }
+local TIMES <const> = { since = true, ["until"] = true, started = true, seen = true, finished = true, time = true, due = true,
+  finished_before = true }
 
 -- "2026-11-29T02:14:05Z". nil stays nil.
 function shown_times.text(ms)

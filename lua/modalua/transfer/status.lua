@@ -160,6 +160,13 @@ function status.of(ledger, extra)
     return nil, err
   end
   result.left = time_left(result, totals, row.found_all)
+  local due
+  due, err = ledger:last_due()
+  if due == nil then
+    return nil, err
+  elseif result.left and due and due > now then
+    result.left = math.max(result.left, (due - now) / 1000)
+  end
   if row.settings.hours then
     local open, change = allowed:window(now)
     result.window = { open = open, ["until"] = change }
@@ -168,6 +175,9 @@ function status.of(ledger, extra)
   result.waiting = waiting
   local items = result.items
   result.state = state_of(result, row, items.todo + items.sending + items.sent, all_wait)
+  if result.state == "waiting" then
+    result.rate = nil
+  end
   for name, value in pairs(extra or {}) do
     result[name] = value
   end

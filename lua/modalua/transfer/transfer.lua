@@ -1,6 +1,7 @@
 -- transfer.transfer: the functions of the module modalua.transfer. src/api/transfer_functions.c has their rows, and checks the types of
 -- their arguments first.
 local require = ...
+local breaker = require "transfer.breaker"
 local described = require "core.described"
 local ledger = require "transfer.ledger"
 local modalua = require "modalua"
@@ -10,6 +11,8 @@ local sides = require "transfer.sides"
 local status = require "transfer.status"
 
 local transfer = {}
+
+local POLL_SECONDS <const> = 0.25
 
 local function usage(message, ...)
   native.usage(message:format(...))
@@ -92,8 +95,32 @@ local function merged(settings, changes)
   return all
 end
 
+-- Looks both sides up at the server of a transfer that has begun. While that does not answer, it is asked again, as in the middle of a run.
+-- wait(reason | nil) tells that, and returns whether the run is to stop. Returns true | nil, err.
+local function look_up_patiently(L, plan, wait)
+  local good, err = sides.look_up(plan)
+  local totals = not good and L:totals() or {}
+  local patience = breaker.new(native.now)
+  patience.worked = totals.done ~= nil
+  local stops = false
+  while not good and breaker.class_of(err) == "side" and not stops and not patience:is_hopeless() do
+    patience:stay_open("server", err.message)
+    while not (stops or patience:is_due()) do
+      stops = wait(err.message)
+      native.sleep(POLL_SECONDS)
+    end
+    if not stops then
+      good, err = sides.look_up(plan)
+    end
+  end
+  if patience.state == "open" and good then
+    wait(nil)
+  end
+  return good, err
+end
+
 -- Goes on with a transfer: compares it with what was given, and writes the settings that differ. Returns true | nil, err.
-local function continue(L, row, plan, given)
+local function continue(L, row, plan, given, wait)
   options.read_selection(plan, given, row.level)
   local difference = options.difference(L, row, plan)
   if difference then
@@ -103,15 +130,18 @@ local function continue(L, row, plan, given)
   complete_arrived_at(row, plan)
   local changes = changed_settings(row, plan.settings)
   options.check_fit(merged(row.settings, changes), row.from_kind, row.to_kind, plan.arrived_at)
-  local good, err = sides.look_up(plan)
+  local good, err = look_up_patiently(L, plan, wait)
   if not good then
     return nil, err
   end
   check_titles(row, plan)
   if changes then
-    return L:change_settings(changes)
+    good, err = L:change_settings(changes)
   end
-  return true
+  if good and plan.list and plan.adds then
+    good, err = L:add_lines(plan.list.each, false, true)
+  end
+  return good and true, err
 end
 
 -- Makes the ledger of a new transfer. Nothing is written before all is checked. Returns L | nil, err.
@@ -150,8 +180,8 @@ local function read_plan(given, control)
   return plan
 end
 
--- Opens or makes the ledger for that plan | nil, err.
-local function open(plan, given, control)
+-- Opens or makes the ledger for that plan | nil, err. waits(L): a function that returns the wait of look_up_patiently.
+local function open(plan, given, control, waits)
   local L, err = ledger.open(given.ledger, { create = false })
   local row = false
   if L then
@@ -171,11 +201,11 @@ local function open(plan, given, control)
     if made or not BEGUN[err.code] then
       return made, err
     end
-    return open(read_plan(given, control), given, control) -- another run has begun it at the same moment
+    return open(read_plan(given, control), given, control, waits) -- another run has begun it at the same moment
   end
   local opened <close> = L -- luacheck: ignore
   local good
-  good, err = continue(L, row, plan, given)
+  good, err = continue(L, row, plan, given, waits(L))
   if not good then
     return nil, err
   end
@@ -200,34 +230,80 @@ local function ledger_file(text)
   return target and target.path
 end
 
+-- Ends the run in good order at the first Ctrl-C or SIGTERM of a script that the command runs: as Session:listen does for a verb. The
+-- command gives the function (src/command/signals.h). Elsewhere there are no signals to listen to: returns nil.
+local function listen(control, tell)
+  local poll_signal = package and package.loaded.modalua_signals
+  if not poll_signal then
+    return nil
+  end
+  local poller = native.spawn(function()
+    while true do
+      local name = poll_signal()
+      if name == "progress" and control.line then
+        control.line()
+      elseif name == "stop" then
+        control.stopping = true
+        tell { event = "note", message = "stopping: what is under way is finished first (Ctrl-C again cancels it); later, the same command "
+          .. "goes on" }
+      end
+      native.sleep(POLL_SECONDS)
+    end
+  end)
+  return setmetatable({}, { __close = function()
+    poller:cancel()
+    poll_signal(false)
+  end })
+end
+
+-- The function `wait` of look_up_patiently.
+local function waits_for_server(L, view, tell, control)
+  local since, told
+  return function(reason)
+    if not since then
+      view:watch(L)
+      since = L:now()
+    end
+    if reason ~= told then
+      told = reason
+      tell { event = "wait", side = reason and "server" or nil, since = since, reason = reason }
+    end
+    return control ~= nil and control.stopping == true
+  end
+end
+
 -- transfer.run(options [, control]). `control` is for the command, and is described in transfer.run.
 function transfer.run(given, control)
+  control = control or given.graceful and {} or nil
   local plan = read_plan(given, control)
   check_distinct("run", { { what = "the ledger", path = ledger_file(given.ledger) }, { what = "log", path = given.log },
     { what = "metrics", path = given.metrics }, { what = "items.file", path = given.items and given.items.file } })
   local view <close>, message = require "transfer.view".new { terminal = control and control.terminal, json = control and control.json,
-    progress = given.progress, log = given.log, metrics = given.metrics, names = given.names }
+    progress = given.progress, log = given.log, metrics = given.metrics, names = given.names, dry_run = given.dry_run }
   if not view then
     usage("run: %s", message)
   end
-  local opened, err = open(plan, given, control)
-  if not opened then
-    return nil, err
-  end
-  local L <close> = opened
-  local from, to = plan.from, plan.to
-  view:watch(L)
   local function tell(event)
     view:tell(event)
     if control and control.tell then -- of specs
       control.tell(event)
     end
   end
+  local opened, err = open(plan, given, control, function(L)
+    return waits_for_server(L, view, tell, control)
+  end)
+  if not opened then
+    return nil, err
+  end
+  local L <close> = opened
+  local from, to = plan.from, plan.to
+  view:watch(L)
   if control then
     function control.line()
       view:line()
     end
   end
+  local listener <close> = given.graceful and listen(control, tell) or nil -- luacheck: ignore
   if plan.note then
     tell { event = "note", message = plan.note }
   end

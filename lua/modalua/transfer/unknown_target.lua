@@ -7,6 +7,8 @@
 --   20 of these come from all parts of the ledger, as the newest studies may all be on a damaged disk;
 --   after a pause of 30 s, and after another one of 60 s, an item that was tried alone failed so as well.
 -- Until then such a failure costs an item no try. An item that was under way when a pause began shows nothing about the time after it.
+-- Fewer than 40 items may also be studies that the source cannot read. Where the destination answers this server, they have failed then,
+-- each with what may be the reason, and the run does not end by that.
 local require = ...
 local native = require "core.native"
 
@@ -26,7 +28,7 @@ end
 -- A transfer has ended in a way that a source that does not know the destination does not show.
 function Suspicion:clear()
   if self.n > 0 then
-    self.failed, self.n, self.pauses, self.is_spread, self.is_enough, self.paused_at = {}, 0, 0, nil, nil, nil
+    self.failed, self.n, self.pauses, self.is_spread, self.is_enough, self.paused_at, self.verdict = {}, 0, 0, nil, nil, nil, nil
   end
 end
 
@@ -46,8 +48,9 @@ function Suspicion:note(item)
     self.is_known = self.is_known or totals and true
     return false
   elseif not self.failed[item.id] then
-    self.failed[item.id], self.n = true, self.n + 1
+    self.failed[item.id], self.n = 0, self.n + 1
   end
+  self.failed[item.id] = self.failed[item.id] + 1
   local info = self.n < ENOUGH and self.ledger:describe()
   self.is_enough = self.n >= ENOUGH or info and info.found_all ~= nil and has_all(self, totals)
   return true
@@ -73,9 +76,10 @@ end
 
 -- What the wait, and at last the error, say. aet: of the destination; answers: whether the destination answered this server.
 function Suspicion:text(err, aet, answers)
+  local few = self.n < ENOUGH and (". Or it cannot read what is asked for: see the log of %s"):format(self.source) or ""
   return ("%s answered 0x%04X to every transfer (%d item%s), although it has the items%s. Does %s know the AE title %s? Add it there; if "
-    .. "it is there, its address may be wrong, or %s cannot reach it"):format(self.source, err.dimse_status, self.n,
-    self.n == 1 and "" or "s", answers and " and the destination answers this server" or "", self.source, aet, self.source)
+    .. "it is there, its address may be wrong, or %s cannot reach it%s"):format(self.source, err.dimse_status, self.n,
+    self.n == 1 and "" or "s", answers and " and the destination answers this server" or "", self.source, aet, self.source, few)
 end
 
 -- Whether an item whose transfer began at that time is a reason for another pause.
@@ -83,15 +87,24 @@ function Suspicion:is_after_pause(began)
   return not self.paused_at or began > self.paused_at
 end
 
--- A pause is to begin. Returns nil; or the error with which the run ends, when there were enough.
-function Suspicion:pause(err, text)
+-- A pause is to begin. Returns nil; or the error with which the run ends, when there were enough. answers: as for Suspicion:text.
+function Suspicion:pause(err, text, answers)
   self.pauses, self.paused_at = self.pauses + 1, native.now()
   if self.pauses <= PAUSES then
     return nil
   end
   local failure = native.fail("transfer", "dicom", "unknown_destination", text)
   failure.dimse_status = err.dimse_status
+  if self.n < ENOUGH and answers then
+    self.verdict = failure
+    return nil
+  end
   return failure
+end
+
+-- How often the item has failed so, and the error with which it ends now; nil when it is not decided.
+function Suspicion:verdict_of(item)
+  return self.verdict and self.failed[item.id], self.verdict
 end
 
 return unknown_target

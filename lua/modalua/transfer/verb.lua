@@ -1,6 +1,7 @@
 -- transfer.verb: the commands of `modalua transfer`, a function each, which gets the session of the command and returns whether the command
 -- succeeded, or the exit status. command.verbs.transfer has their arguments.
 local require = ...
+local closing = require "transfer.closing"
 local failure_text = require "transfer.failure_text"
 local json = require "modalua.json"
 local lists = require "core.lists"
@@ -16,8 +17,8 @@ local INTERRUPTED = 130 -- the exit status
 local WATCH_SECONDS = 2
 
 -- The options of run that are passed on as they are.
-local PASSED = { "level", "several", "all", "concurrency", "join", "hours", "time_zone", "rate", "share", "gap", "retries", "max_failed",
-  "verify", "order", "max", "limit_results", "names", "yes", "dry_run", "once", "log", "metrics" }
+local PASSED = { "add", "level", "several", "all", "concurrency", "join", "hours", "time_zone", "rate", "share", "gap", "retries",
+  "max_failed", "verify", "order", "max", "limit_results", "names", "yes", "dry_run", "once", "log", "metrics" }
 
 -- What messages quote, in words of the command.
 local NAMES = { from = "--from", to = "--to", TargetAet = "--to-aet", arrived_at = "--arrived-at", query = "Tag=Value",
@@ -176,45 +177,13 @@ local function is_partial(self)
   return self.options.max or self.options.once or self.options.dry_run
 end
 
--- The lines of a list that name nothing that can be sent.
-local function lines_without_items(summary)
-  local lines, n = summary.lines or {}, 0
-  for _, outcome in ipairs { "NOT FOUND", "AMBIGUOUS", "INVALID", "FAILED" } do
-    n = n + (lines[outcome] or 0)
-  end
-  return n
-end
-
--- One line about what is left, for standard error.
-local function closing_line(summary)
-  if summary.state == "finished" and summary.found == 0 and not summary.lines then
-    return "modalua: finished: nothing was found"
-  end
-  local parts = { ("%d sent"):format(count(summary, "done")) }
-  for _, part in ipairs { { "already there", "present" }, { "failed", "failed" }, { "unknown", "unknown" },
-    { "left", "todo", "sending", "sent" } } do
-    local n = count(summary, table.unpack(part, 2))
-    parts[#parts + 1] = n > 0 and ("%d %s"):format(n, part[1]) or nil
-  end
-  if (summary.unfinished or 0) > 0 and summary.state ~= "finished" then
-    parts[#parts + 1] = ("%d of what was begun not done"):format(summary.unfinished)
-  end
-  if lines_without_items(summary) > 0 then
-    parts[#parts + 1] = ("%d lines of the list without a study"):format(lines_without_items(summary))
-  end
-  if summary.unproven > 0 then
-    parts[#parts + 1] = ("%d parts of the search are not proven to be complete"):format(summary.unproven)
-  end
-  return ("modalua: %s: %s"):format(summary.state, table.concat(parts, ", "))
-end
-
 local function status_of(self, control, summary, err)
   local left = count(summary, "todo", "sending", "sent")
   if control.stopping and (left > 0 or not summary.complete) then
     return INTERRUPTED
   elseif err then
     return 1
-  elseif count(summary, "failed", "unknown") + lines_without_items(summary) + summary.unproven > 0 or summary.state == "paused" then
+  elseif count(summary, "failed", "unknown") + closing.lines_without_items(summary) + summary.unproven > 0 or summary.state == "paused" then
     return 1
   elseif is_partial(self) then
     return (summary.unfinished or 0) == 0 and 0 or 1
@@ -237,7 +206,7 @@ function verb.run(self, query)
   if not summary then
     return false
   end
-  self:note("%s", closing_line(summary))
+  self:note("modalua: %s", summary.text)
   return status_of(self, control, summary, err)
 end
 
@@ -250,6 +219,8 @@ end
 local function window_text(window)
   return window and (window.open and "open" or "closed") .. (window["until"] and " until " .. shown_times.text(window["until"]) or "")
 end
+
+local SIDES <const> = { from = true, to = true }
 
 -- The status as a list of rows { what =, value = }.
 local function status_rows(status)
@@ -271,7 +242,8 @@ local function status_rows(status)
   add("seconds left", status.left and math.ceil(status.left))
   add("hours", window_text(status.window))
   local waiting = status.waiting
-  add("waiting for", waiting and ("%s since %s: %s"):format(waiting.side, shown_times.text(waiting.since), waiting.reason))
+  local side = waiting and (SIDES[waiting.side] and status[waiting.side] or "the server")
+  add("waiting for", waiting and ("%s since %s: %s"):format(side, shown_times.text(waiting.since), waiting.reason))
   add("runs", #status.workers)
   return rows
 end

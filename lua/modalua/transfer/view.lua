@@ -362,11 +362,13 @@ end
 
 -- Returns a view, which shows the ledger that View:watch gets; nil and a message when the log or the file of metrics cannot be written.
 -- options: terminal = { output =, errors = whether these are terminals } of the command, json = true for JSON lines on standard output,
--- progress = true or a function, log = a file or a function, metrics = a file or a function, names = whether patients may be named.
+-- progress = true or a function, log = a file or a function, metrics = a file or a function, names = whether patients may be named,
+-- dry_run = whether the run finds and compares only.
 function view.new(options)
   local terminal = options.terminal or {}
   local self = setmetatable({ names = options.names, json = options.json, terminal = terminal, metrics = options.metrics, last = {},
-    drawn = -math.huge, next_read = 0, advised = { n = 0 }, facts = { names = options.names, retries = 0 } }, View)
+    drawn = -math.huge, next_read = 0, advised = { n = 0 },
+    facts = { names = options.names, retries = 0, dry_run = options.dry_run } }, View)
   local good, message = check_metrics(self.metrics)
   if good then
     good, message = open_log(self, options.log)

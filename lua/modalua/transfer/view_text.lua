@@ -3,7 +3,7 @@
 -- The facts are a table: name = of the ledger, status = of status.of, totals = L:totals(), retries = the number of items that wait for
 -- another try, retry_at = when the first of them is due, P = the pace, now = ms, and what only a run knows: under_way = list of { item =,
 -- seconds =, done =, total = }, concurrency =, finding = where the search is, waiting = { side =, since =, reason = }, problem = { at =,
--- text =, n = }, names = whether patients may be named.
+-- text =, n = }, names = whether patients may be named, dry_run = whether it only finds and compares.
 local require = ...
 local letters = require "text.letters"
 local progress_bar = require "core.progress_bar"
@@ -212,7 +212,7 @@ end
 
 local function window(facts)
   local open, change = facts.P:window(facts.now)
-  if not change then
+  if not change or facts.dry_run then -- hours do not hold for a dry run
     return nil
   end
   return (open and "open until " or "closed until ") .. view_text.time(facts.P, change, facts.now)
