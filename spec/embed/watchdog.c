@@ -75,7 +75,7 @@ int main(int argc, char **argv)
     watch(url, "print(assert(require 'modalua'.connect():system()).Version)");
     watch(url, "while true do end"); /* the limit */
     watch(url, "local t = print\n"   /* one call of C */
-               "for _ = 1, 100000 do t = setmetatable({}, { __call = t }) end\n"
+               "for _ = 1, 200000 do t = setmetatable({}, { __call = t }) end\n"
                "t()");
     return 0;
 }

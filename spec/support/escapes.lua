@@ -124,7 +124,7 @@ local escapes = {
   { "a pattern with a long set at the end of the text", "('a'):rep(5):find(('a?'):rep(30) .. '[' .. ('b'):rep(1000000) .. ']?c')" },
   { "a long replacement without text", "('a'):rep(100000):gsub('', ('%0'):rep(2000000))" },
   { "a word that is nearly found everywhere", "('a'):rep(9000000):find(('a'):rep(4000000) .. 'b', 1, true)" },
-  { "a chain of __call", "local t = print for _ = 1, 100000 do t = setmetatable({}, { __call = t }) end t()", deaf = true },
+  { "a chain of __call", "local t = print for _ = 1, 200000 do t = setmetatable({}, { __call = t }) end t()", deaf = true },
   { "a sort with a slow comparator of C", [[
     local s, t = ("x"):rep(3000) .. "[y]", {}
     for i = 1, 1000 do t[i] = s end
