@@ -476,7 +476,7 @@ describe("With the servers of a user,", function()
     dead.Port = 1
     assert(play.servers["local"]:put("/modalities/archive", dead))
     finally(function() assert(play.servers["local"]:put("/modalities/archive", play_archive)) end)
-    local before_six = 1767333580 -- 2026-01-02 05:59:40 UTC
+    local before_six = 1767333570 -- 2026-01-02 05:59:30 UTC
     local result = play:shell(("export MODALUA_TODAY=2026-01-01 TZ=UTC MODALUA_TRANSFER_CLOCK=%d; \"$M\" %s"):format(before_six,
       command.quote("scripts/nightly_prefetch.lua", with_pair("--worklist", "ris", "--ledger", directory .. "/hours", "--hours",
         "19:00-06:00"))))
