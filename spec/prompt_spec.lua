@@ -359,8 +359,25 @@ describe("At the prompt", function()
   end)
 
   it("the end of the terminal is the end of the programs that were started", function()
-    local _, status, err = terminal.run({ arguments = DEAD }, { { wait = "> " }, { send = ".shell kill -HUP $PPID; sleep 600\r" } })
-    assert.are.same({ 0, "" }, { status, err })
+    local loop = "; while :; do sleep 0.01; done"
+    for _, line in ipairs { ".shell echo be''gun" .. loop, ('p = io.popen "echo be\'\'gun >/dev/tty%s"'):format(loop) } do
+      local _, status, err = terminal.run({ arguments = DEAD }, { { wait = "> " }, { send = line .. "\r" }, { wait = "begun" }, { hang = "up" } })
+      assert.are.same({ 1, "" }, { status, err }) -- the command waits for both; then it cannot write to the terminal
+    end
+  end)
+
+  it("the end of the terminal after Ctrl-C closes the variables of a script", function()
+    local code = ([[local f <close> = setmetatable({}, { __close = function() io.open('%s/closed', 'w'):close() end })
+      local function wait(text) io.write(text) modalua.task.sleep(600) end
+      pcall(wait, 'first\n') pcall(wait, 'second\n') while true do pcall(wait, '') end]]):format(folder)
+    local _, status = terminal.run({ arguments = DEAD .. " -e " .. command.quote(code) }, { { wait = "first\n" }, { send = "\3" },
+      { wait = "second\n" }, { hang = "up" } })
+    assert.are.same({ 129, "" }, { status, (file "closed") })
+  end)
+
+  it("a SIGHUP from another process does not end the programs that were started", function()
+    local result = command.shell("setsid -w \"$M\" -e " .. command.quote "os.execute 'kill -HUP $PPID; echo goes on'")
+    assert.are.same({ 129, "goes on\n" }, { result.status, result.out })
   end)
 
   it("a terminal that can do nothing has a prompt without an editor", function()
