@@ -47,11 +47,13 @@ __attribute__((format(printf, 1, 2))) void console_complain(const char *format, 
 void console_print(const char *text, size_t size);
 
 /* From now on what scripts print and console_print goes into the file `target`, or to the shell command
- * behind its '|', until console_undivert. False: standard error says why it does not. */
+ * behind its '|', until console_undivert, or until the command cannot be started. False: standard error says why
+ * it does not. */
 bool console_divert(const char *target);
 bool console_is_diverted(void);
 bool console_has_diverted(void);  /* something was printed there */
 bool console_feeds_command(void); /* it goes to a command */
+bool console_command_runs(void);  /* … which is running, and may have the terminal */
 
 /* Waits for the end of that command. Does nothing when nothing is diverted. */
 void console_undivert(void);
