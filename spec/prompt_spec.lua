@@ -426,6 +426,26 @@ describe("At the prompt", function()
     session { { ".once | head -1\r" }, { "print(('x\\n'):rep(500000))\r", "x\n" }, { "1 + 1\r", "\n2\n" } }
   end)
 
+  it("the signal of a broken pipe ends what a program or the pager starts", function()
+    local program = write("pipe", "kill -PIPE $$; echo it goes on\n")
+    local started = ("sh %s; cat >/dev/null; echo read to its end"):format(program)
+    local out = session({ { ".once | " .. started .. "\r" }, { "print 'x'\r", "read to its end\n" },
+      { "{ ('x'):rep(150), ('x'):rep(150), ('x'):rep(150) }\r", "read to its end\n" } }, ("PAGER='%s'"):format(started), { rows = 5 })
+    lacks(out, "it goes on\n")
+  end)
+
+  it("nothing is written to the terminal while a program has it", function()
+    session({ { (".once | echo be''gun >/dev/tty; touch %s/begun; cat; echo en''ded\r"):format(folder) },
+      { ("print 'x' os.execute 'until [ -e %s/begun ]; do sleep 0.01; done'\r"):format(folder), "ended\n" } },
+      "TERMINAL_RAW=" .. folder .. "/raw")
+    assert.matches("begun\r\nx\r\nended\r\n", (file "raw"))
+  end)
+
+  it("output is not lost when its program cannot be started", function()
+    session({ { "files = {} repeat files[#files + 1] = io.open '/dev/null' until not io.open '/dev/null'\r" },
+      { ".once | cat\r" }, { "print 'kept'\r", "Too many open files", "kept\n" }, { "1 + 1\r", "\n2\n" } }, "X=; ulimit -n 64")
+  end)
+
   it(".save makes a script of what has succeeded, without secrets; .load runs a script", function()
     local path = folder .. "/saved.lua"
     session {

@@ -283,7 +283,7 @@ static outcome finish_input(session *s, int *status)
 {
     outcome o = INPUT_DONE;
     console_clear();
-    if (s->editor)
+    if (s->editor && !console_command_runs())
         console_begin_row(stdout);
     print_error(s, *status);
     if (*status == MODALUA_OK)
