@@ -325,7 +325,7 @@ static int watch(session *s, double seconds, const char *expression)
 {
     int status;
     catch_signals(s);
-    s->interrupted = false;
+    s->interrupted = s->ends;
     do {
         time_t now = time(NULL);
         char text[64];
