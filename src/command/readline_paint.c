@@ -96,6 +96,7 @@ static const char *mode_text(void)
                            ? "vi-ins-mode-string"
                            : "vi-cmd-mode-string";
     const char *text = is_variable("show-mode-in-prompt", "on") ? rl->rl_variable_value(name) : "";
+    /* While readline searches the history, or asks for an argument, it shows another string than the prompt. */
     return text && *rl->rl_display_prompt == *rl->rl_prompt ? text : "";
 }
 
