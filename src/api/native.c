@@ -30,6 +30,7 @@
 #include "binding/fields.h"
 #include "binding/parts.h"
 #include "database/database.h"
+#include "engine/origin.h"
 #include "engine/task.h"
 #include "orthanc/dictionary.h"
 #include "orthanc/dimse.h"
@@ -294,7 +295,7 @@ static const luaL_Reg functions[] = {
     { "can_join", task_l_can_join },
     /* keep_origin(e) -> e. The message handler of an xpcall whose error is thrown again: its
      * traceback then shows where it was thrown first. */
-    { "keep_origin", task_l_keep_origin },
+    { "keep_origin", origin_l_keep },
 
     /* ---- DICOM ---- */
 
