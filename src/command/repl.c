@@ -538,7 +538,7 @@ static int begin_session(session *s)
     char *greeting = NULL;
     int status = call_lua(s, "modalua.evaluate.begin", NULL);
     json = modalua_result(s->rt);
-    if (status == MODALUA_OK && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && json)
+    if (status == MODALUA_OK && terminal_has_user() && json)
         greeting = json_text_next_string(&json);
     if (greeting)
         console_show_wrapped(stdout, greeting, strlen(greeting));
