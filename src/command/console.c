@@ -229,7 +229,7 @@ void console_show_wrapped(FILE *to, const char *text, size_t size)
     show_wrapped(to, text, size, SHOWN_LINES);
 }
 
-void console_blame(const char *message, size_t size, shown_style style)
+void console_print_error(const char *message, size_t size, shown_style style)
 {
     static const char name[] = "modalua: ";
     buffer line = { 0 };
@@ -254,10 +254,10 @@ void console_complain(const char *format, ...)
     size = vasprintf(&message, format, arguments);
     va_end(arguments);
     if (size < 0) {
-        console_blame(no_memory, sizeof no_memory - 1, SHOWN_LINE);
+        console_print_error(no_memory, sizeof no_memory - 1, SHOWN_LINE);
         return;
     }
-    console_blame(message, (size_t)size, SHOWN_LINE);
+    console_print_error(message, (size_t)size, SHOWN_LINE);
     free(message);
 }
 

@@ -38,7 +38,7 @@ void console_show_wrapped(FILE *to, const char *text, size_t size);
 
 /* Prints "modalua: ", the message and a line end on standard error, harmless for a terminal. On a terminal it
  * is broken at blanks; elsewhere it stays one line, so that grep finds all of it. */
-void console_blame(const char *message, size_t size, shown_style style);
+void console_print_error(const char *message, size_t size, shown_style style);
 
 /* The same for a message of one line that is formatted as by printf. */
 __attribute__((format(printf, 1, 2))) void console_complain(const char *format, ...);
