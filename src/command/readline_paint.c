@@ -265,6 +265,13 @@ void readline_paint_remove_hint(void)
     send(&b);
 }
 
+void readline_paint_go_to_end(const readline_library *library)
+{
+    readline_paint_remove_hint();
+    *library->rl_point = *library->rl_end;
+    library->rl_redisplay();
+}
+
 void readline_paint_pause(bool paused)
 {
     readline_paint_remove_hint();
