@@ -361,7 +361,8 @@ describe("At the prompt", function()
   it("the end of the terminal is the end of the programs that were started", function()
     local loop = "; while :; do sleep 0.01; done"
     for _, line in ipairs { ".shell echo be''gun" .. loop, ('p = io.popen "echo be\'\'gun >/dev/tty%s"'):format(loop) } do
-      local _, status, err = terminal.run({ arguments = DEAD }, { { wait = "> " }, { send = line .. "\r" }, { wait = "begun" }, { hang = "up" } })
+      local _, status, err = terminal.run({ arguments = DEAD },
+        { { wait = "> " }, { send = line .. "\r" }, { wait = "begun" }, { hang = "up" } })
       assert.are.same({ 1, "" }, { status, err }) -- the command waits for both; then it cannot write to the terminal
     end
   end)
