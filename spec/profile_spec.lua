@@ -86,6 +86,12 @@ describe("The configuration file", function()
       ['return { servers = { a = { url = "http://127.0.0.1:1" }, a = { url = "URL", password = "hunter2" } } }'] = "a",
       ['return { servers = { a = { url = "URL", ["url"] = "URL" } } }'] = "url",
       ["return { default = 'a'; servers = {}, --[[ x ]] default = 'b' }"] = "default",
+      [ [[local function url(x) while x do repeat if x then x = nil end until not x end return "URL" end
+        for _ = 1, 2 do url(1) end return { servers = { a = { url = url(), url = "x" } } }]] ] = "url",
+      [ [[return { servers = { a = { url = (function(x) return x or "URL" end)(), url = "x" } } }]] ] = "url",
+      [("return { servers = { a = { url = 'URL', x = %s } }, default = 'a', default = 'a' }"):format(("{"):rep(100) .. ("}"):rep(100))] =
+        "default",
+      [("return { servers = { a = { url = 'URL', x = %sb = 1, b = 2%s } } }"):format(("{"):rep(100), ("}"):rep(100))] = "b",
     } do
       fails(("it has '%s' twice in a table"):format(key), run(text, '"$M" ' .. code()))
     end
@@ -93,6 +99,7 @@ describe("The configuration file", function()
       [=[return { servers = { a = { url = "URL", ca = nil }, -- b = 1, b = 2
         b = { url = "URL" }, ["c"] = { url = [==[x, a = 1, a = ]] ]==] .. "\", b = {", headers = { a = "x", b = 'a = 1, a = 2' } } },
         --[==[ default = 1, ]==] default = "a" }]=], -- the same keys in comments, in strings and in other tables
+      [[return { servers = { a = { url = (function() local a, url = 1, 2 a, url = 3, "URL" return url end)() } } }]],
       [[local a = { url = "URL" } return { servers = { a = a, b = { url = a.url == a.url and "x" } }, default = "a" }]],
     } do
       gives(server.url, "nil", run(text, '"$M" ' .. code()))

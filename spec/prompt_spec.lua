@@ -359,8 +359,26 @@ describe("At the prompt", function()
   end)
 
   it("the end of the terminal is the end of the programs that were started", function()
-    local _, status, err = terminal.run({ arguments = DEAD }, { { wait = "> " }, { send = ".shell kill -HUP $PPID; sleep 600\r" } })
-    assert.are.same({ 0, "" }, { status, err })
+    local loop = "; while :; do sleep 0.01; done"
+    for _, line in ipairs { ".shell echo be''gun" .. loop, ('p = io.popen "echo be\'\'gun >/dev/tty%s"'):format(loop) } do
+      local _, status, err = terminal.run({ arguments = DEAD },
+        { { wait = "> " }, { send = line .. "\r" }, { wait = "begun" }, { hang = "up" } })
+      assert.are.same({ 1, "" }, { status, err }) -- the command waits for both; then it cannot write to the terminal
+    end
+  end)
+
+  it("the end of the terminal after Ctrl-C closes the variables of a script", function()
+    local code = ([[local f <close> = setmetatable({}, { __close = function() io.open('%s/closed', 'w'):close() end })
+      local function wait(text) io.write(text) modalua.task.sleep(600) end
+      pcall(wait, 'first\n') pcall(wait, 'second\n') while true do pcall(wait, '') end]]):format(folder)
+    local _, status = terminal.run({ arguments = DEAD .. " -e " .. command.quote(code) }, { { wait = "first\n" }, { send = "\3" },
+      { wait = "second\n" }, { hang = "up" } })
+    assert.are.same({ 129, "" }, { status, (file "closed") })
+  end)
+
+  it("a SIGHUP from another process does not end the programs that were started", function()
+    local result = command.shell("setsid -w \"$M\" -e " .. command.quote "os.execute 'kill -HUP $PPID; echo goes on'")
+    assert.are.same({ 129, "goes on\n" }, { result.status, result.out })
   end)
 
   it("a terminal that can do nothing has a prompt without an editor", function()
@@ -407,6 +425,26 @@ describe("At the prompt", function()
 
   it("a program that does not read its output to the end does no harm", function()
     session { { ".once | head -1\r" }, { "print(('x\\n'):rep(500000))\r", "x\n" }, { "1 + 1\r", "\n2\n" } }
+  end)
+
+  it("the signal of a broken pipe ends what a program or the pager starts", function()
+    local program = write("pipe", "kill -PIPE $$; echo it goes on\n")
+    local started = ("sh %s; cat >/dev/null; echo read to its end"):format(program)
+    local out = session({ { ".once | " .. started .. "\r" }, { "print 'x'\r", "read to its end\n" },
+      { "{ ('x'):rep(150), ('x'):rep(150), ('x'):rep(150) }\r", "read to its end\n" } }, ("PAGER='%s'"):format(started), { rows = 5 })
+    lacks(out, "it goes on\n")
+  end)
+
+  it("nothing is written to the terminal while a program has it", function()
+    session({ { (".once | echo be''gun >/dev/tty; touch %s/begun; cat; echo en''ded\r"):format(folder) },
+      { ("print 'x' os.execute 'until [ -e %s/begun ]; do sleep 0.01; done'\r"):format(folder), "ended\n" } },
+      "TERMINAL_RAW=" .. folder .. "/raw")
+    assert.matches("begun\r\nx\r\nended\r\n", (file "raw"))
+  end)
+
+  it("output is not lost when its program cannot be started", function()
+    session({ { "files = {} repeat files[#files + 1] = io.open '/dev/null' until not io.open '/dev/null'\r" },
+      { ".once | cat\r" }, { "print 'kept'\r", "Too many open files", "kept\n" }, { "1 + 1\r", "\n2\n" } }, "X=; ulimit -n 64")
   end)
 
   it(".save makes a script of what has succeeded, without secrets; .load runs a script", function()

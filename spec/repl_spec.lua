@@ -826,8 +826,11 @@ describe("The prompt on a terminal", function()
         { "x = { Token = 'hunter2' }\r" }, { " x = 'hunter2'\r" }, { "x = 'fine'\r" }, { "pw = 'hunter2'\r" },
         { "db_pass = 'hunter2'\r" }, { "headers = 'Bearer hunter2'\r" }, { "api_key = 'hunter2'\r" },
         { ".shell true -u me:hunter2\r" }, { ".shell true --user=me:hunter2\r" },
-        { ".shell true -uhttp://host/ x-u y:z upward passed\r" } })
-      assert.are.equal("x = 'fine'\n.shell true -uhttp://host/ x-u y:z upward passed\n700\n600\n", file())
+        { ".shell true -u http:/hunter2 -u me://hunter2\r" }, { ".shell true -u http://me:hunter2@host:8042/\r" },
+        { ".shell true -uhttp://host/ x-u y:z upward passed\r" },
+        { ".shell true -u http://host:8042/ --url=https://host:8042 --url host:8042\r" } })
+      assert.are.equal("x = 'fine'\n.shell true -uhttp://host/ x-u y:z upward passed\n" ..
+        ".shell true -u http://host:8042/ --url=https://host:8042 --url host:8042\n700\n600\n", file())
     end)
 
     it("where it can write it, or else says once that it cannot", function()

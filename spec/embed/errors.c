@@ -1,11 +1,9 @@
 /* errors.c - tests what the library reports to its host: the last error as JSON, how long a kill is
- * overdue, what the limits count, and what is wrong with a config. */
+ * overdue, and what the limits count. */
 #define _POSIX_C_SOURCE 200809L
 
-#include <errno.h>
 #include <math.h>
 #include <stdbool.h>
-#include <sys/resource.h>
 
 #include "runs.h"
 
@@ -80,55 +78,57 @@ static void test_statuses(void)
     modalua_destroy(rt);
 }
 
-/* Scripts can throw any value: strings, tables, error objects, values that no JSON can hold. */
+/* Scripts can throw any value: strings, tables, error objects, values that no JSON can hold. Each with the
+ * expectation of check_error. */
+static const char *const thrown[][2] = {
+    { "error 'a\\xffb\\xC3'", "e.message:find('a\\u{FFFD}b\\u{FFFD}', 1, true)" },
+    { "error('', 0)", "e.message == '' and e.kind == 'script'" },
+    { "error(nil)", "e.message:find 'nil'" },
+    { "error(42, 0)", "e.message == '42'" },
+    { "error(print)", "e.message:find 'function'" },
+    { "error {kind = 'own', message = 'full'}",
+      "e.kind == 'script' and e.message == 'full (kind own)'" },
+    { "error {code = 5, message = print}",
+      "e.message == '(error object is a table value) (code 5)'" },
+    { "error(setmetatable({}, {__index = function() error 'called' end}))",
+      "e.message == '(error object is a table value)'" },
+    { "error(setmetatable({}, {__tostring = function() return 'said' end}))",
+      "e.message == 'said' and e.kind == 'script'" },
+    { "error(setmetatable({}, {__tostring = function() error('again', 0) end}))",
+      "e.message == 'again' and e.modalua_status == -3" },
+    { "error(setmetatable({}, {__tostring = print}))",
+      "e.message == '(error object is a table value)'" },
+    { "error(err())",
+      "e.kind == 'host' and e.code == 'gone' and e.op == 'no' and e.modalua_status == -3 "
+      "and e.message == 'it is gone \\u{FFFD}' and e.where == 'test:1' and "
+      "e.traceback" },
+    { "error(err {status = 404})", "e.status == 404 and e.modalua_status == -3" },
+    { "error(err {details = {list = {1, {}}, yes = true}, [1] = 2})",
+      "e.details.list[1] == 1 and e.details.yes and e.kind == 'host' and not e[1]" },
+    { "error(err {f = print, details = {1}, n = 5, flag = false})",
+      "e.n == 5 and e.flag == false and not e.f and e.code == 'gone'" },
+    { "local t = {} t.t = t error(err {t = t, n = 5})",
+      "e.n == 5 and not e.t and e.kind == 'host'" },
+    { "error(err {text = 'a\\xff', ['k\\xff'] = 'x', ['\\0'] = 'y'})",
+      "e.text == 'a\\u{FFFD}' and e['k\\u{FFFD}'] == 'x' and e['\\0'] == 'y'" },
+    { "error(err {list = {'\\xff'}, nan = 0/0, big = -math.huge, n = 1})",
+      "e.n == 1 and not e.list and not e.nan and not e.big and e.message:find 'gone'" },
+    { "error(err {kind = {}, message = 5, traceback = {}, status = 'x'})",
+      "e.kind == 'script' and e.message:find '^no: 5' and e.modalua_status == -3 and "
+      "e.traceback:find "
+      "'^stack'" },
+    { "require 'modalua.task'.spawn(error, err())", "e.kind == 'host' and e.code == 'gone'" },
+};
+
 static void test_values(void)
 {
-    static const char *const cases[][2] = {
-        { "error 'a\\xffb\\xC3'", "e.message:find('a\\u{FFFD}b\\u{FFFD}', 1, true)" },
-        { "error('', 0)", "e.message == '' and e.kind == 'script'" },
-        { "error(nil)", "e.message:find 'nil'" },
-        { "error(42, 0)", "e.message == '42'" },
-        { "error(print)", "e.message:find 'function'" },
-        { "error {kind = 'own', message = 'full'}",
-          "e.kind == 'script' and e.message == 'full (kind own)'" },
-        { "error {code = 5, message = print}",
-          "e.message == '(error object is a table value) (code 5)'" },
-        { "error(setmetatable({}, {__index = function() error 'called' end}))",
-          "e.message == '(error object is a table value)'" },
-        { "error(setmetatable({}, {__tostring = function() return 'said' end}))",
-          "e.message == 'said' and e.kind == 'script'" },
-        { "error(setmetatable({}, {__tostring = function() error('again', 0) end}))",
-          "e.message == 'again' and e.modalua_status == -3" },
-        { "error(setmetatable({}, {__tostring = print}))",
-          "e.message == '(error object is a table value)'" },
-        { "error(err())",
-          "e.kind == 'host' and e.code == 'gone' and e.op == 'no' and e.modalua_status == -3 "
-          "and e.message == 'it is gone \\u{FFFD}' and e.where == 'test:1' and "
-          "e.traceback" },
-        { "error(err {status = 404})", "e.status == 404 and e.modalua_status == -3" },
-        { "error(err {details = {list = {1, {}}, yes = true}, [1] = 2})",
-          "e.details.list[1] == 1 and e.details.yes and e.kind == 'host' and not e[1]" },
-        { "error(err {f = print, details = {1}, n = 5, flag = false})",
-          "e.n == 5 and e.flag == false and not e.f and e.code == 'gone'" },
-        { "local t = {} t.t = t error(err {t = t, n = 5})",
-          "e.n == 5 and not e.t and e.kind == 'host'" },
-        { "error(err {text = 'a\\xff', ['k\\xff'] = 'x', ['\\0'] = 'y'})",
-          "e.text == 'a\\u{FFFD}' and e['k\\u{FFFD}'] == 'x' and e['\\0'] == 'y'" },
-        { "error(err {list = {'\\xff'}, nan = 0/0, big = -math.huge, n = 1})",
-          "e.n == 1 and not e.list and not e.nan and not e.big and e.message:find 'gone'" },
-        { "error(err {kind = {}, message = 5, traceback = {}, status = 'x'})",
-          "e.kind == 'script' and e.message:find '^no: 5' and e.modalua_status == -3 and "
-          "e.traceback:find "
-          "'^stack'" },
-        { "require 'modalua.task'.spawn(error, err())", "e.kind == 'host' and e.code == 'gone'" },
-    };
     modalua_runtime *rt = make(NULL);
     CHECK(modalua_register(rt, "no", no, NULL) == MODALUA_OK);
     pass(rt, "function err(fields) local _, e = no() e.where = 'test:1'\n"
              "for k, v in pairs(fields or {}) do e[k] = v end return e end");
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        CHECK(run(rt, cases[i][0]) == MODALUA_E_SCRIPT);
-        check_error(rt, cases[i][1]);
+    for (size_t i = 0; i < sizeof thrown / sizeof *thrown; i++) {
+        CHECK(run(rt, thrown[i][0]) == MODALUA_E_SCRIPT);
+        check_error(rt, thrown[i][1]);
     }
     modalua_destroy(rt);
 }
@@ -451,190 +451,6 @@ static void test_secret_proxy(void)
     }
 }
 
-/* ---- what is wrong with a config ---- */
-
-/* Checks that the config is rejected, and that the message contains `part`. */
-static void rejected(const modalua_config *config, const char *part)
-{
-    modalua_runtime *rt;
-    const char *fault = modalua_config_fault(config);
-    CHECK(fault && strstr(fault, part));
-    CHECK(modalua_create(&rt, config) == MODALUA_E_INVALID && !rt);
-}
-
-/* A host that was built with a later header: the config has a field that this library does not know.
- * It is rejected unless the field is zero. */
-static void test_later_config(void)
-{
-    struct {
-        modalua_config known;
-        size_t more;
-    } config;
-    memset(&config, 0, sizeof config);
-    modalua_config_init(&config.known);
-    config.known.struct_size = sizeof config;
-    modalua_destroy(make(&config.known));
-    config.more = 1;
-    rejected(&config.known, "later version");
-}
-
-/* A host that was built with an older header: the library does not read beyond the host's struct. */
-static void test_older_config(void)
-{
-    modalua_config config;
-    modalua_runtime *rt;
-    memset(&config, 0xff, sizeof config);
-    config.struct_size = sizeof config.struct_size + sizeof config.memory_limit;
-    config.memory_limit = 0;
-    rt = make(&config);
-    CHECK(run(rt, "assert(1 + 1 == 2)") == MODALUA_OK);
-    modalua_destroy(rt);
-}
-
-/* Without a free descriptor: the failure leaves the host's strings alone, also one in read-only
- * memory. */
-static void test_no_descriptors(void)
-{
-    struct rlimit before, none;
-    modalua_config config;
-    modalua_runtime *rt;
-    int status, error;
-    modalua_config_init(&config);
-    config.url = "http://127.0.0.1:1";
-    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
-    none = before;
-    none.rlim_cur = 0;
-    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
-    status = modalua_create(&rt, &config);
-    error = errno;
-    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
-    CHECK(status == MODALUA_E_SYSTEM && !rt && error == EMFILE);
-    CHECK(strcmp(config.url, "http://127.0.0.1:1") == 0);
-}
-
-/* Each is no URL of a server: the config is refused, and not only the connect of a script. */
-static void test_urls(void)
-{
-    static const char *const wrong[] = { "nonsense",
-                                         "",
-                                         " ",
-                                         "localhost:8042",
-                                         "ftp://host",
-                                         "http://",
-                                         "http://a b",
-                                         "http://host:port",
-                                         "http://host:99999",
-                                         "http://host/?x",
-                                         "http://host/#x",
-                                         "http://user@host",
-                                         "x@y@z",
-                                         "ftp://x@y@z",
-                                         "http://u:p@q@a b",
-                                         "http://host\n" };
-    static const char *const right[] = { "http://u:hun@ter2@localhost", "http://localhost:8042",
-                                         "https://user:pass@host/path/", "HTTP://[::1]:8042" };
-    modalua_config config;
-    modalua_config_init(&config);
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        config.url = wrong[i];
-        rejected(&config, "url must be a URL");
-    }
-    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
-        config.url = right[i];
-        CHECK(!modalua_config_fault(&config));
-    }
-    config.url = "http://user:pass@host";
-    config.token = "t";
-    rejected(&config, "url has credentials");
-    config.url = config.token = NULL;
-    config.flags = MODALUA_SANDBOX;
-    config.servers = "http://a http://b/c";
-    CHECK(!modalua_config_fault(&config));
-    config.servers = " ";
-    CHECK(!modalua_config_fault(&config));
-    config.servers = "http://a http://b/?x"; /* connect refuses that one alone */
-    CHECK(!modalua_config_fault(&config));
-    config.servers = "http://a nonsense";
-    rejected(&config, "servers must be URLs");
-}
-
-static void test_server_config(void)
-{
-    static const char *const wrong[] = {
-        "X", "X y: z", ": v", "X: a\rb", "A: b\nX", "\xC3\xA9: x"
-    };
-    modalua_config config, with;
-    modalua_config_init(&config);
-    config.url = "http://host";
-    with = config;
-    with.timeout = -1;
-    rejected(&with, "timeout");
-    with.timeout = 0.0 / 0.0;
-    rejected(&with, "timeout");
-    with = config;
-    with.key = "k.pem";
-    rejected(&with, "a key needs a cert");
-    with.cert = "c.pem";
-    CHECK(!modalua_config_fault(&with));
-    with = config;
-    with.proxy = "gopher://x";
-    rejected(&with, "proxy must be a URL");
-    with.proxy = "socks5h://user:pass@host:1080";
-    CHECK(!modalua_config_fault(&with));
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        with = config;
-        with.headers = wrong[i];
-        rejected(&with, "headers must be lines");
-    }
-    with.headers = "A: b\n\nEmpty:\nC:d:e\n";
-    CHECK(!modalua_config_fault(&with));
-    with.url = NULL;
-    rejected(&with, "need url");
-    with = config;
-    with.url = NULL;
-    with.server_max_inflight = 1;
-    rejected(&with, "need url");
-}
-
-static void test_config(void)
-{
-    modalua_config config, with;
-    modalua_config_init(&config);
-    CHECK(!modalua_config_fault(&config) && !modalua_config_fault(NULL));
-    CHECK(modalua_create(NULL, NULL) == MODALUA_E_INVALID);
-    with = config;
-    with.password = "secret";
-    rejected(&with, "username");
-    with = config;
-    with.run_seconds = -1;
-    rejected(&with, "run_seconds");
-    with.run_seconds = 0.0 / 0.0;
-    rejected(&with, "run_seconds");
-    with = config;
-    with.burst_seconds = -1;
-    rejected(&with, "burst_seconds");
-    with = config;
-    with.grace_seconds = -1;
-    rejected(&with, "grace_seconds");
-    with = config;
-    with.url = with.profile = "x";
-    rejected(&with, "url or profile");
-    with = config;
-    with.servers = "http://127.0.0.1"; /* without a sandbox it would have no effect */
-    rejected(&with, "MODALUA_SANDBOX");
-    with = config;
-    with.flags = 1U << 30;
-    rejected(&with, "flags");
-    with = config;
-    with.struct_size = 0;
-    rejected(&with, "modalua_config_init");
-    test_urls();
-    test_server_config();
-    test_later_config();
-    test_older_config();
-    test_no_descriptors();
-}
-
 int main(void)
 {
     judge = make(NULL);
@@ -651,6 +467,5 @@ int main(void)
     test_environment();
     test_secret_proxy();
     modalua_destroy(judge);
-    test_config();
     return 0;
 }

@@ -12,6 +12,8 @@
  *
  *   gate PATH           opens this gate of dicomd, which then answers the commands that it holds
  *
+ *   hang up             closes the terminal; no step follows
+ *
  * In TEXT, %xx stands for a byte. After the last step it waits until the program ends, and prints
  * the output of the program without control sequences, without rows that were emptied, and without
  * the blanks that begin a row; with TERMINAL_RAW in the environment, it writes the output as it came
@@ -199,6 +201,8 @@ static bool play(int fd)
             set_size(fd, text);
         else if (strncmp(line, "gate ", 5) == 0)
             ok = open_gate(text);
+        else if (strncmp(line, "hang ", 5) == 0)
+            close(fd);
         else
             ok = wait_for(fd, text, size);
         if (!ok)

@@ -5,7 +5,9 @@
 
 #include "base/ascii.h"
 
-enum { DEPTH_MAX = 32 }; /* of tables in tables; what is deeper is not looked at */
+enum {
+    DEPTH_MAX = 200
+}; /* of tables in tables: Lua compiles none that are deeper (LUAI_MAXCCALLS) */
 
 static bool is_of_word(char c)
 {
@@ -110,12 +112,32 @@ static bool is_repeated(lua_State *L, int number, const char *key, size_t size)
     return false;
 }
 
-/* Whether a function begins here: in its body commas divide other things than fields. */
-static bool is_function(const char *at, const char *end)
+/* By how many blocks the text is deeper behind the token: 1, 0 or -1. A word with `do` has one block. */
+static int block_change(const char *at, const char *token_end)
 {
-    static const char word[] = "function";
-    return (size_t)(end - at) >= sizeof word && memcmp(at, word, sizeof word - 1) == 0 &&
-           !is_of_word(at[sizeof word - 1]);
+    static const struct block_word {
+        const char *word;
+        int change;
+    } words[] = { { "function", 1 }, { "do", 1 },   { "if", 1 },
+                  { "repeat", 1 },   { "end", -1 }, { "until", -1 } };
+    size_t size = (size_t)(token_end - at);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strlen(words[i].word) == size && memcmp(at, words[i].word, size) == 0)
+            return words[i].change;
+    return 0;
+}
+
+/* Behind the block that begins at `at`, or else behind the token: in a block, as in the body of a function, commas
+ * divide other things than fields. */
+static const char *skip_block(const char *at, const char *end)
+{
+    int depth = 0;
+    do {
+        const char *token_end = skip_token(at, end);
+        depth += block_change(at, token_end);
+        at = depth > 0 ? skip_blanks(token_end, end) : token_end;
+    } while (depth > 0 && at < end);
+    return at;
 }
 
 bool config_keys_push_repeated(lua_State *L, const char *text, size_t size)
@@ -124,18 +146,16 @@ bool config_keys_push_repeated(lua_State *L, const char *text, size_t size)
     int numbers[DEPTH_MAX], depth = -1, tables = 0;
     bool begins = false, repeated = false; /* begins: a field of a table may begin here */
     lua_newtable(L);
-    while (!repeated && depth + 1 < DEPTH_MAX && (at = skip_blanks(at, end)) < end) {
+    while (!repeated && (at = skip_blanks(at, end)) < end) {
         size_t length = 0;
-        if (is_function(at, end))
-            break;
-        key = begins && depth >= 0 ? key_of(at, end, &length) : NULL;
+        key = begins && depth >= 0 && depth < DEPTH_MAX ? key_of(at, end, &length) : NULL;
         repeated = key && is_repeated(L, numbers[depth], key, length);
         begins = *at == '{' || *at == ',' || *at == ';';
-        if (*at == '{')
-            numbers[++depth] = tables++;
+        if (*at == '{' && ++depth < DEPTH_MAX)
+            numbers[depth] = tables++;
         else if (*at == '}' && depth >= 0)
             depth--;
-        at = skip_token(at, end);
+        at = skip_block(at, end);
     }
     lua_remove(L, repeated ? -2 : -1);
     return repeated;

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Reads the text of a file that Lua has compiled, as far as its first function. Whether a constructor of a table in it names a key twice;
- * then pushes the key. [-0, +(0|1), m] */
+/* Reads the text of a file that Lua has compiled. Whether a table constructor in it has a key twice; then pushes
+ * the key. Does not look into blocks, such as the bodies of functions. [-0, +(0|1), m] */
 bool config_keys_push_repeated(lua_State *L, const char *text, size_t size);
 
 #endif

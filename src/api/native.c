@@ -30,6 +30,7 @@
 #include "binding/fields.h"
 #include "binding/parts.h"
 #include "database/database.h"
+#include "engine/origin.h"
 #include "engine/task.h"
 #include "orthanc/dictionary.h"
 #include "orthanc/dimse.h"
@@ -182,7 +183,7 @@ static int native_l_text_wrapped(lua_State *L)
     return 1;
 }
 
-static int native_l_text_for_errors(lua_State *L)
+static int native_l_text_wrapped_for_stderr(lua_State *L)
 {
     luaL_checkstring(L, 1);
     lua_settop(L, 1);
@@ -294,7 +295,7 @@ static const luaL_Reg functions[] = {
     { "can_join", task_l_can_join },
     /* keep_origin(e) -> e. The message handler of an xpcall whose error is thrown again: its
      * traceback then shows where it was thrown first. */
-    { "keep_origin", task_l_keep_origin },
+    { "keep_origin", origin_l_keep },
 
     /* ---- DICOM ---- */
 
@@ -415,9 +416,9 @@ static const luaL_Reg functions[] = {
     { "text_fitting", native_l_text_fitting },
     /* text_wrapped(text, columns) -> text. Broken into rows at blanks (base/text_wrap.h). */
     { "text_wrapped", native_l_text_wrapped },
-    /* text_for_errors(text) -> text. The same for the terminal that is standard error; where that is none, the
+    /* text_wrapped_for_stderr(text) -> text. The same for the terminal that is standard error; where that is none, the
      * text as it is. */
-    { "text_for_errors", native_l_text_for_errors },
+    { "text_wrapped_for_stderr", native_l_text_wrapped_for_stderr },
     /* text_shown(text [, style]) -> text. The text in a form that is harmless on a terminal; style =
      * "line", "lines" or "json" (base/shown.h). */
     { "text_shown", native_l_text_shown },

@@ -32,9 +32,14 @@ static bool terminal_is_dumb(void)
     return !term || strcmp(term, "dumb") == 0;
 }
 
+bool terminal_has_user(void)
+{
+    return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+}
+
 bool terminal_is_interactive(void)
 {
-    return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !terminal_is_dumb();
+    return terminal_has_user() && !terminal_is_dumb();
 }
 
 /* https://no-color.org */

@@ -16,6 +16,10 @@ size_t terminal_width(int fd);
  * height. */
 size_t terminal_height(int fd);
 
+/* Whether a user reads and types here: standard input and output are a terminal, whose cursor perhaps cannot
+ * move. */
+bool terminal_has_user(void);
+
 /* Whether the user can edit lines: standard input and output are a terminal that can move its
  * cursor. */
 bool terminal_is_interactive(void);

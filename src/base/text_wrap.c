@@ -38,28 +38,37 @@ static size_t indent_of(const char *line, const char *end, size_t width)
     return blanks > 0 ? blanks + HANGING : 0;
 }
 
-/* The closing quote of a path in quotes, '/mnt/old CDs/1', that begins at `at`; NULL: there is none.
- * The apostrophe of "server's" opens nothing, as it stands behind a letter. */
-static const char *end_of_path(const char *text, const char *at, const char *end)
+static bool is_of_word(char c)
+{
+    return ascii_is_letter(c) || ascii_is_digit(c);
+}
+
+/* The closing quote of the part in quotes that begins at `at`; NULL: none begins there. The apostrophe of
+ * "server's" opens and closes nothing, as it stands inside a word; a quote before a blank opens nothing. */
+static const char *end_of_quoted(const char *text, const char *at, const char *end)
 {
     const char *close = at;
-    if (*at != '\'' || (at > text && ascii_is_letter(at[-1])))
+    if (*at != '\'' || at + 1 == end || at[1] == ' ' || (at > text && is_of_word(at[-1])))
         return NULL;
     while ((close = memchr(close + 1, '\'', (size_t)(end - close - 1))))
-        if (close + 1 == end || !ascii_is_letter(close[1]))
-            return memchr(at, '/', (size_t)(close - at)) ? close : NULL;
+        if (close + 1 == end || !is_of_word(close[1]))
+            return close;
     return NULL;
 }
 
 /* Where the row ends that begins the text: at the last blank that leaves it within the width, else at the
- * first one; `end` when there is none behind its first word. A path in quotes is not broken. */
+ * first one; `end` when there is none behind its first word. A path in quotes, '/mnt/old CDs/1', is not broken;
+ * other text in quotes is, but a quote that closes it opens nothing. */
 static const char *break_of(const char *text, const char *end, size_t width)
 {
     const char *most = text + text_width_fitting(text, (size_t)(end - text), width);
-    const char *word = text + count_blanks(text, end), *last = NULL, *close;
+    const char *word = text + count_blanks(text, end), *last = NULL;
+    const char *behind = word; /* the last part in quotes */
     for (const char *at = word; at < end && !(last && at > most); at++) {
-        close = end_of_path(text, at, end);
-        at = close ? close : at;
+        const char *close = at >= behind ? end_of_quoted(text, at, end) : NULL;
+        behind = close ? close + 1 : behind;
+        if (close && memchr(at, '/', (size_t)(close - at)))
+            at = close;
         if (*at == ' ' && at > word && (at <= most || !last))
             last = at;
     }

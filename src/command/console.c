@@ -119,6 +119,11 @@ bool console_feeds_command(void)
     return console_is_diverted() && diverted_to_command;
 }
 
+bool console_command_runs(void)
+{
+    return diverted && diverted_to_command;
+}
+
 bool console_has_diverted(void)
 {
     return has_diverted;
@@ -134,18 +139,21 @@ static void start_command(void)
     next_command = NULL;
 }
 
-/* The command may end before it has read everything: that is no error, and its signal no Ctrl-C. */
-static void print_diverted(const char *text, size_t size)
+/* The command may end before it has read everything: that is no error, and its signal no Ctrl-C. False: the
+ * command could not be started, and from now on nothing is diverted. */
+static bool print_diverted(const char *text, size_t size)
 {
-    void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+    void (*before)(int);
     if (next_command)
-        start_command();
-    if (diverted) {
-        fwrite(text, 1, size, diverted);
-        fflush(diverted);
-    }
+        start_command(); /* first: it would inherit an ignored signal */
+    if (!diverted)
+        return false;
+    before = signal(SIGPIPE, SIG_IGN);
+    fwrite(text, 1, size, diverted);
+    fflush(diverted);
     has_diverted = true;
     signal(SIGPIPE, before);
+    return true;
 }
 
 void console_undivert(void)
@@ -169,10 +177,10 @@ void console_undivert(void)
 /* Flushes, as lua's print does. */
 void console_print(const char *text, size_t size)
 {
+    if (console_is_diverted() && print_diverted(text, size))
+        return;
     errno = 0;
-    if (console_is_diverted())
-        print_diverted(text, size);
-    else if ((fwrite(text, 1, size, stdout) < size || fflush(stdout) != 0) && output_error == 0)
+    if ((fwrite(text, 1, size, stdout) < size || fflush(stdout) != 0) && output_error == 0)
         output_error = errno;
 }
 
@@ -221,7 +229,7 @@ void console_show_wrapped(FILE *to, const char *text, size_t size)
     show_wrapped(to, text, size, SHOWN_LINES);
 }
 
-void console_blame(const char *message, size_t size, shown_style style)
+void console_print_error(const char *message, size_t size, shown_style style)
 {
     static const char name[] = "modalua: ";
     buffer line = { 0 };
@@ -238,16 +246,19 @@ void console_blame(const char *message, size_t size, shown_style style)
 
 void console_complain(const char *format, ...)
 {
+    static const char no_memory[] = "there is no memory for an error message";
     va_list arguments;
     char *message = NULL;
     int size;
     va_start(arguments, format);
     size = vasprintf(&message, format, arguments);
     va_end(arguments);
-    if (size >= 0) {
-        console_blame(message, (size_t)size, SHOWN_LINE);
-        free(message);
+    if (size < 0) {
+        console_print_error(no_memory, sizeof no_memory - 1, SHOWN_LINE);
+        return;
     }
+    console_print_error(message, (size_t)size, SHOWN_LINE);
+    free(message);
 }
 
 void console_log(void *user, const char *line, size_t size)

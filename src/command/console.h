@@ -38,7 +38,7 @@ void console_show_wrapped(FILE *to, const char *text, size_t size);
 
 /* Prints "modalua: ", the message and a line end on standard error, harmless for a terminal. On a terminal it
  * is broken at blanks; elsewhere it stays one line, so that grep finds all of it. */
-void console_blame(const char *message, size_t size, shown_style style);
+void console_print_error(const char *message, size_t size, shown_style style);
 
 /* The same for a message of one line that is formatted as by printf. */
 __attribute__((format(printf, 1, 2))) void console_complain(const char *format, ...);
@@ -47,11 +47,13 @@ __attribute__((format(printf, 1, 2))) void console_complain(const char *format, 
 void console_print(const char *text, size_t size);
 
 /* From now on what scripts print and console_print goes into the file `target`, or to the shell command
- * behind its '|', until console_undivert. False: standard error says why it does not. */
+ * behind its '|', until console_undivert, or until the command cannot be started. False: standard error says why
+ * it does not. */
 bool console_divert(const char *target);
 bool console_is_diverted(void);
 bool console_has_diverted(void);  /* something was printed there */
 bool console_feeds_command(void); /* it goes to a command */
+bool console_command_runs(void);  /* … which is running, and may have the terminal */
 
 /* Waits for the end of that command. Does nothing when nothing is diverted. */
 void console_undivert(void);

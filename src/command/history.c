@@ -44,17 +44,26 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\n';
 }
 
-/* Whether there may be the option -u user:password of a command in the entry. A URL is none. */
+static bool begins_with(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* Whether there may be the option -u user:password of a command in the entry. The option --url is none, and
+ * neither is -u with a URL, as of modalua: has_credentials looks at URLs. */
 static bool has_user_option(const char *entry)
 {
     for (const char *at = strstr(entry, "-u"); at; at = strstr(at + 1, "-u")) {
         const char *text = at + strlen("-u");
-        if (at == entry || (!is_blank(at[-1]) && at[-1] != '-'))
+        if (at == entry || (!is_blank(at[-1]) && at[-1] != '-') ||
+            (at[-1] == '-' && begins_with(text, "rl")))
             continue;
-        text += strncmp(text, "ser", strlen("ser")) == 0 ? strlen("ser") : 0;
+        text += begins_with(text, "ser") ? strlen("ser") : 0;
         text += strspn(text, " \t=\"'");
+        if (begins_with(text, "http://") || begins_with(text, "https://"))
+            continue;
         for (; *text && !is_blank(*text); text++)
-            if (*text == ':' && text[1] != '/')
+            if (*text == ':')
                 return true;
     }
     return false;

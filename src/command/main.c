@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/terminal.h"
 #include "command/console.h"
 #include "command/options.h"
 #include "command/playground.h"
@@ -184,7 +185,7 @@ static int report_status(modalua_runtime *rt, int status)
     bool left = status == MODALUA_E_CANCELLED && signals_last() == SIGPIPE;
     console_clear();
     if (status == MODALUA_E_SCRIPT)
-        console_blame(error, strlen(error), SHOWN_LINES);
+        console_print_error(error, strlen(error), SHOWN_LINES);
     else if (status < 0 && status != MODALUA_EXIT && !left)
         console_complain("%s", error);
     return status;
@@ -326,7 +327,7 @@ static int run_command(command_options *o, int argc, char **argv)
 {
     modalua_runtime *rt;
     int status;
-    if (o->version || (o->interactive && !(isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))))
+    if (o->version || (o->interactive && !terminal_has_user()))
         print_version();
     status = make_runtime(&rt, o, argc, argv);
     if (status != MODALUA_OK)

@@ -76,13 +76,14 @@ static void leave_interrupt(struct sigaction *before)
 /* False: the pager could not be started. */
 static bool page(const char *command, const char *text, size_t size)
 {
-    void (*before)(int) = signal(SIGPIPE, SIG_IGN); /* the user may leave it before the end */
+    void (*before)(int);
     struct sigaction interrupt;
     FILE *pager;
     int status = 0;
     leave_interrupt(&interrupt);
     fflush(stdout);
-    pager = popen(command, "we");
+    pager = popen(command, "we");      /* first: it would inherit an ignored signal */
+    before = signal(SIGPIPE, SIG_IGN); /* the user may leave it before the end */
     if (pager) {
         fwrite(text, 1, size, pager);
         status = pclose(pager);

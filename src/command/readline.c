@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "command/console.h"
 #include "command/editing.h"
+#include "command/readline_complete.h"
 #include "command/readline_keys.h"
 #include "command/readline_library.h"
 #include "command/readline_paint.h"
@@ -27,7 +28,6 @@ static bool is_at_end;      /* a signal ends the line, and the cursor stands beh
 static bool is_invalid;     /* the present line had bytes that are not UTF-8, or NUL */
 static utf8_stream typed;   /* what is typed, to see whether it is UTF-8 */
 static bool is_tall_entry;  /* the earlier lines are the beginning of an entry of the history */
-static size_t before_word;  /* the bytes of the line before the word that is completed */
 /* A search of the history: the prefix, the entry that it found, and the line as it stood then. */
 static char *sought, *hit, *hit_line;
 
@@ -87,14 +87,6 @@ static void set_line(const char *text)
     *rl.rl_point = *rl.rl_end;
 }
 
-/* Moves the terminal's cursor behind the text, so that what is printed next stands below it. */
-static void go_to_end(void)
-{
-    readline_paint_remove_hint();
-    *rl.rl_point = *rl.rl_end;
-    rl.rl_redisplay();
-}
-
 /* Reads a byte. readline drops bytes that are not UTF-8 without a word: the line that runs would then
  * not be the line that was typed. */
 static int read_byte(FILE *from)
@@ -104,72 +96,6 @@ static int read_byte(FILE *from)
     if (byte >= 0 && !utf8_stream_add(&typed, (char)byte))
         is_invalid = true;
     return byte;
-}
-
-/* ---- completion ---- */
-
-/* The line up to the cursor with this candidate at its end; NULL: no memory. */
-static char *line_with(const char *candidate, size_t size)
-{
-    char *text = malloc(before_word + size + 1);
-    if (!text)
-        return NULL;
-    memcpy(text, line(), before_word);
-    memcpy(text + before_word, candidate, size);
-    text[before_word + size] = '\0';
-    return text;
-}
-
-/* For readline the word is all of the line before the cursor, so that ours can begin anywhere. The
- * first match is what all share. readline frees them. */
-static char **on_complete(const char *word, int start, int end)
-{
-    candidates c;
-    char **matches;
-    size_t n = 0;
-    (void)word;
-    (void)start;
-    *rl.rl_attempted_completion_over = 1;
-    *rl.rl_completion_append_character = '\0';
-    if (!editing_candidates(editor, line(), (size_t)end, &c))
-        return NULL;
-    before_word = (size_t)end - c.replaced;
-    matches = calloc(c.count + 2, sizeof *matches);
-    if (matches && c.common >= c.replaced)
-        matches[n] = line_with(c.list[0], c.common);
-    else if (matches)
-        matches[n] = line_with(line() + before_word, c.replaced);
-    for (size_t i = 0; matches && matches[n] && c.count > 1 && i < c.count; i++)
-        matches[++n] = line_with(c.list[i], strlen(c.list[i]));
-    editing_free_candidates(&c);
-    return matches;
-}
-
-/* Called with the matches that on_complete has made. */
-static void on_display(char **matches, int count, int longest)
-{
-    candidates c = { .all = (size_t)count };
-    int at = *rl.rl_point;
-    (void)longest;
-    for (; c.count < c.all && c.count < CANDIDATES_MAX; c.count++)
-        c.list[c.count] = matches[c.count + 1] + before_word;
-    go_to_end();
-    editing_print_candidates(&c);
-    *rl.rl_point = at;
-    rl.rl_forced_update_display();
-}
-
-/* TAB. At the beginning of a row it indents. */
-static int on_tab(int count, int key)
-{
-    size_t begin = readline_rows_begin(&rl);
-    if (strspn(line() + begin, " \t") >= point() - begin) {
-        rl.rl_insert_text("  ");
-        return 0;
-    }
-    if (*rl.rl_last_func == on_tab)
-        *rl.rl_last_func = rl.rl_complete;
-    return rl.rl_complete(count, key);
 }
 
 /* ---- moving in a text of several rows ---- */
@@ -433,7 +359,7 @@ static int on_edit(int count, int key)
     buffer_add(&text, editor->earlier.data, editor->earlier.size);
     if (!buffer_add(&text, line(), line_size()))
         return rl.rl_ding();
-    go_to_end();
+    readline_paint_go_to_end(&rl);
     fputc('\n', stdout);
     fflush(stdout);
     (*rl.rl_deprep_term_function)();
@@ -453,7 +379,7 @@ static const struct function {
     const char *name; /* in the user's inputrc too */
     readline_command *function;
 } functions[] = {
-    { "modalua-complete", on_tab },
+    { "modalua-complete", readline_complete_tab },
     { "modalua-up", on_up },
     { "modalua-down", on_down },
     { "modalua-page-up", on_page_up },
@@ -493,7 +419,7 @@ static void handle_signal(void)
     }
     if (signal != 0) {
         readline_paint_pause(true);
-        go_to_end();
+        readline_paint_go_to_end(&rl);
         is_at_end = true;
     }
     rl.rl_check_signals();
@@ -545,7 +471,7 @@ static void begin_line(void)
 static void end_line(void)
 {
     if (!is_at_end)
-        go_to_end();
+        readline_paint_go_to_end(&rl);
     rl.rl_callback_sigcleanup();
     rl.rl_callback_handler_remove();
 }
@@ -604,9 +530,7 @@ static void set_up(void)
     rl.rl_variable_bind("revert-all-at-newline", "on");
     in_our_locale(initialize);
     *rl.rl_getc_function = read_byte;
-    *rl.rl_completer_word_break_characters = "";
-    *rl.rl_attempted_completion_function = on_complete;
-    *rl.rl_completion_display_matches_hook = on_display;
+    readline_complete_open(&rl, editor);
     readline_paint_open(&rl, editor);
 }
 

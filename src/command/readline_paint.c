@@ -96,6 +96,7 @@ static const char *mode_text(void)
                            ? "vi-ins-mode-string"
                            : "vi-cmd-mode-string";
     const char *text = is_variable("show-mode-in-prompt", "on") ? rl->rl_variable_value(name) : "";
+    /* While readline searches the history, or asks for an argument, it shows another string than the prompt. */
     return text && *rl->rl_display_prompt == *rl->rl_prompt ? text : "";
 }
 
@@ -262,6 +263,13 @@ void readline_paint_remove_hint(void)
     add_move(&b, hint_column, 'C');
     hint_below = 0;
     send(&b);
+}
+
+void readline_paint_go_to_end(const readline_library *library)
+{
+    readline_paint_remove_hint();
+    *library->rl_point = *library->rl_end;
+    library->rl_redisplay();
 }
 
 void readline_paint_pause(bool paused)

@@ -17,7 +17,11 @@ void readline_paint_close(void);
 /* Removes the hint. Call it before anything but readline moves the cursor or prints. */
 void readline_paint_remove_hint(void);
 
-/* The same, and draws nothing until it is called with false. */
+/* Moves the terminal's cursor behind the text, without a hint, so that what is printed next stands below it. Also
+ * while nothing is drawn. */
+void readline_paint_go_to_end(const readline_library *library);
+
+/* Removes the hint, and draws nothing until it is called with false. */
 void readline_paint_pause(bool paused);
 
 /* The window has another size, and the place of the hint is unknown: removes it, and calls `handle`, in which

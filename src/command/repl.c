@@ -283,7 +283,7 @@ static outcome finish_input(session *s, int *status)
 {
     outcome o = INPUT_DONE;
     console_clear();
-    if (s->editor)
+    if (s->editor && !console_command_runs())
         console_begin_row(stdout);
     print_error(s, *status);
     if (*status == MODALUA_OK)
@@ -325,7 +325,7 @@ static int watch(session *s, double seconds, const char *expression)
 {
     int status;
     catch_signals(s);
-    s->interrupted = false;
+    s->interrupted = s->ends;
     do {
         time_t now = time(NULL);
         char text[64];
@@ -538,7 +538,7 @@ static int begin_session(session *s)
     char *greeting = NULL;
     int status = call_lua(s, "modalua.evaluate.begin", NULL);
     json = modalua_result(s->rt);
-    if (status == MODALUA_OK && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && json)
+    if (status == MODALUA_OK && terminal_has_user() && json)
         greeting = json_text_next_string(&json);
     if (greeting)
         console_show_wrapped(stdout, greeting, strlen(greeting));

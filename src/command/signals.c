@@ -42,42 +42,50 @@ static void on_broken_pipe(int sig)
     last_signal = sig;
 }
 
-/* The terminal is gone. Of its processes the kernel tells only the leader of the session. When that is the command,
- * as in `ssh -t host modalua`, no shell tells the programs that a script has started: they would go on without a
- * terminal, and the command would wait for them. The signal that comes back is none. */
-static void on_hangup(int sig)
+/* When the terminal is gone, the kernel tells only the leader of the session. When that is the command, as in
+ * `ssh -t host modalua`, no shell tells the programs that a script has started: they would go on without a terminal,
+ * and the command would wait for them. So the command passes the signal on to its process group, to which it belongs
+ * itself: the signal counts when it has come back, and not before, because a second signal restores the default
+ * action, and what is still pending would then end the process at once. readline sends the signal of the kernel again,
+ * in the name of this process. A signal of another process, as of `kill -HUP`, does not mean that the terminal is
+ * gone: it is not passed on. */
+static void on_hangup(int sig, siginfo_t *info, void *context)
 {
     static volatile sig_atomic_t comes_back;
-    if (comes_back) {
-        comes_back = 0;
-        return;
-    }
-    if (getsid(0) == getpid()) {
+    bool has_come_back = comes_back != 0;
+    (void)context;
+    comes_back = 0;
+    if (!has_come_back && getsid(0) == getpid() &&
+        (info->si_code == SI_KERNEL || (info->si_code == SI_USER && info->si_pid == getpid()))) {
         comes_back = 1;
-        kill(0, sig);
+        if (kill(0, sig) == 0)
+            return;
+        comes_back = 0;
     }
     on_signal(sig);
 }
 
-/* Signals that a shell or nohup(1) may have set to be ignored: these stay so. */
-static const struct optional_signal {
-    int number;
-    void (*handler)(int);
-} optional_signals[] = { { SIGHUP, on_hangup }, { SIGPIPE, on_broken_pipe } };
-
-enum { OPTIONAL_SIGNALS = sizeof optional_signals / sizeof optional_signals[0] };
+/* A shell or nohup(1) may have set these signals to be ignored: then they stay so. */
+static void set_optional_signal(int sig, const struct sigaction *how)
+{
+    struct sigaction before;
+    sigaction(sig, NULL, &before);
+    if (before.sa_handler != SIG_IGN)
+        sigaction(sig, how, NULL);
+}
 
 static void set_optional(bool caught)
 {
-    struct sigaction how, before;
+    struct sigaction how;
     memset(&how, 0, sizeof how);
     sigemptyset(&how.sa_mask);
-    for (int i = 0; i < OPTIONAL_SIGNALS; i++) {
-        how.sa_handler = caught ? optional_signals[i].handler : SIG_DFL;
-        sigaction(optional_signals[i].number, NULL, &before);
-        if (before.sa_handler != SIG_IGN)
-            sigaction(optional_signals[i].number, &how, NULL);
+    how.sa_handler = caught ? on_broken_pipe : SIG_DFL;
+    set_optional_signal(SIGPIPE, &how);
+    if (caught) {
+        how.sa_flags = SA_SIGINFO;
+        how.sa_sigaction = on_hangup;
     }
+    set_optional_signal(SIGHUP, &how);
 }
 
 /* Without SA_RESTART, so that a signal ends a read that waits for a line. */

@@ -81,10 +81,11 @@ struct loop {
     atomic_bool woken; /* loop_wake was called since the last look */
 
     /* ---- the run, and requests to stop it (loop.c) ---- */
-    atomic_uint cancels;            /* calls of loop_cancel in this run */
-    atomic_uint sticky;             /* calls of loop_cancel_sticky since the end of the last run */
-    atomic_bool task_cancels_requested; /* loop_request_task_cancels was called since the last look */
-    void (*on_task_cancels)(loop *lp);  /* then this is called; NULL = nothing */
+    atomic_uint cancels; /* calls of loop_cancel in this run */
+    atomic_uint sticky;  /* calls of loop_cancel_sticky since the end of the last run */
+    /* loop_request_task_cancels was called since the last look */
+    atomic_bool task_cancels_requested;
+    void (*on_task_cancels)(loop *lp); /* then this is called; NULL = nothing */
     _Atomic double due;  /* when a kill is due, or was due, on clock_now's clock; 0 = none is due;
                             negative = no run is under way */
     _Atomic double away; /* since when a function of the host works, on the same clock; 0 = none

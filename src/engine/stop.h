@@ -1,13 +1,13 @@
-/* engine/stop.h - how a run is stopped: the count hook, the kill that a pcall cannot catch, and the
- * limits of time.
+/* engine/stop.h - how a run, or a single task that the host has cancelled, is stopped: the count hook,
+ * the kill that a pcall cannot catch, and the limits of time.
  *
  * Lua calls the hook after a number of instructions, and the hook reads the clock. An instruction
  * that calls a C function can take a second; so the number adapts to the time that the last
  * instructions took, and stop_look makes it 1 after work that took long.
  *
  * A kill is a private value that the hook, or a waiting operation, throws. The library's own pcall,
- * xpcall and coroutine.* (embed/) throw it on, so after a kill only <close> handlers run.
- * They have STOP_GRACE seconds; then the hook throws at every instruction. Hooks exist only in
+ * xpcall and coroutine.* (embed/) throw it on, so after a kill only <close> handlers run,
+ * of the whole run or of the one task. They have STOP_GRACE seconds; then the hook throws at every instruction. Hooks exist only in
  * states that modalua made: the hook finds the loop in the extra space of the state.
  */
 #ifndef ENGINE_STOP_H

@@ -9,6 +9,7 @@
 #include "binding/error.h"
 #include "binding/userdata.h"
 #include "engine/op.h"
+#include "engine/origin.h"
 #include "engine/stop.h"
 
 #define TASK_TYPE "modalua.Task"
@@ -60,68 +61,7 @@ static void leave_parent(lua_State *L, task *t)
     t->ref = LUA_NOREF;
 }
 
-/* ---- tracebacks ----
- *
- * When a task has failed, the task that joined it usually throws the error again, by assert or in a
- * combinator. The traceback of the second place is then followed by that of the first. */
-
-/* Its address is the place in the registry of { error, traceback }, of the last failure that was
- * read. */
-static const char origin_key;
-
-/* Remembers the error at index `error` and the traceback on the top. [-1, +0, m] */
-static void remember_origin(lua_State *L, int error)
-{
-    lua_createtable(L, 2, 0);
-    lua_insert(L, -2);
-    lua_rawseti(L, -2, 2);
-    lua_pushvalue(L, error);
-    lua_rawseti(L, -2, 1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &origin_key);
-}
-
-/* Whether `error` is the error `before`, perhaps with a place in front of the message. */
-static bool is_thrown_again(lua_State *L, int error, int before)
-{
-    size_t n, size;
-    const char *text, *end;
-    if (lua_rawequal(L, error, before))
-        return true;
-    if (lua_type(L, error) != LUA_TSTRING || lua_type(L, before) != LUA_TSTRING)
-        return false;
-    text = lua_tolstring(L, error, &size);
-    end = lua_tolstring(L, before, &n);
-    return n > 0 && size > n && memcmp(text + size - n, end, n) == 0;
-}
-
-/* Pushes the traceback of an error that is being thrown. [-0, +1, m] */
-static void push_traceback(lua_State *L, int error)
-{
-    static const char header[] = "stack traceback:";
-    int own;
-    luaL_traceback(L, L, NULL, 1);
-    own = lua_gettop(L);
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &origin_key) == LUA_TTABLE) {
-        lua_rawgeti(L, own + 1, 1);
-        lua_rawgeti(L, own + 1, 2);
-        if (is_thrown_again(L, error, own + 2)) {
-            lua_pushfstring(L, "%s\nthrown first in a task:%s", lua_tostring(L, own),
-                            lua_tostring(L, own + 3) + sizeof header - 1);
-            lua_replace(L, own);
-        }
-    }
-    lua_settop(L, own);
-}
-
-int task_l_keep_origin(lua_State *L)
-{
-    lua_settop(L, 1);
-    if (stop_is_kill(L, 1))
-        return 1;
-    push_traceback(L, 1);
-    remember_origin(L, 1);
-    return 1;
-}
+/* ---- starting ---- */
 
 /* The message handler of a task: keeps the traceback, which is gone once the stack is unwound. */
 static int l_keep_traceback(lua_State *L)
@@ -130,15 +70,13 @@ static int l_keep_traceback(lua_State *L)
     task *t = lp->current;
     if (!t || L != t->co || stop_is_kill(L, 1))
         return 1;
-    push_traceback(L, 1);
+    origin_push_traceback(L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, t->ref);
     lua_insert(L, -2);
     lua_setiuservalue(L, -2, UV_TRACEBACK);
     lua_settop(L, 1);
     return 1;
 }
-
-/* ---- starting ---- */
 
 task *task_new(lua_State *L, loop *lp, int args)
 {
@@ -373,7 +311,7 @@ static int push_error(lua_State *L, int index, task *t)
     lua_getiuservalue(L, index, UV_ERROR);
     if (lua_getiuservalue(L, index, UV_TRACEBACK) == LUA_TSTRING &&
         !error_is_kind(L, -2, "cancelled"))
-        remember_origin(L, lua_gettop(L) - 1);
+        origin_remember(L, lua_gettop(L) - 1);
     else
         lua_pop(L, 1);
     return 2;

@@ -35,9 +35,9 @@ struct task {
     bool joined; /* its error has been read, or need not be */
 
     /* ---- a task that the host has cancelled (loop_cancel_scope) ---- */
-    double
-        kill_due; /* when it is killed, on clock_now's clock; 0 = the host has not cancelled it */
-    bool killed;  /* only its <close> handlers run */
+    /* when it is killed, on clock_now's clock; 0 = the host has not cancelled it */
+    double kill_due;
+    bool killed;           /* only its <close> handlers run */
     double kill_grace_end; /* until then they may; 0 = the kill has not been thrown yet */
 
     op *waits; /* the operation in which it has yielded; NULL: none */
@@ -73,10 +73,6 @@ void task_push_failure(lua_State *L, int index);
 int task_l_spawn(lua_State *L);
 int task_l_sleep(lua_State *L);
 int task_l_now(lua_State *L);
-
-/* The message handler of a function that catches an error and throws it again: the traceback of the
- * second throw then shows the first one too. */
-int task_l_keep_origin(lua_State *L);
 
 /* can_join() -> boolean, for the Lua half. Whether a task could be waited for here. */
 int task_l_can_join(lua_State *L);

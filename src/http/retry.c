@@ -10,8 +10,9 @@
 #define PAUSE_MAX       10.0
 #define RETRY_AFTER_MAX 60.0  /* that a server may ask for when the request has no timeout */
 #define TIMEOUT_MIN     0.001 /* 0 would mean no timeout */
-#define TRY_LEAST       0.1 /* what a try needs at least: a shorter one hides the reason of the others */
-#define LATE            0.5 /* beyond its timeout: this process did not run meanwhile */
+#define TRY_LEAST \
+    0.1          /* a shorter try would only time out, and hide why the tries before it failed */
+#define LATE 0.5 /* beyond its timeout: this process did not run meanwhile */
 
 /* Jitter, from half to one and a half of the pause: clients that failed at the same time do not all
  * retry at the same time. */

@@ -21,12 +21,12 @@ end
 
 -- Prints a line on standard error, behind the name of the script.
 local function say(message)
-  io.stderr:write(native.text_for_errors(("%s: %s"):format(name_of_script(), letters.shown(message))), "\n")
+  io.stderr:write(native.text_wrapped_for_stderr(("%s: %s"):format(name_of_script(), letters.shown(message))), "\n")
 end
 
 function arguments.refuse(message)
   say(message)
-  io.stderr:write(native.text_for_errors(("`modalua %s --help` explains the arguments"):format(_G.arg[0])), "\n")
+  io.stderr:write(native.text_wrapped_for_stderr(("`modalua %s --help` explains the arguments"):format(_G.arg[0])), "\n")
   os.exit(2)
 end
 

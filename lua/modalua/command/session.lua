@@ -37,7 +37,7 @@ function Session:note(format, ...)
   if self.terminal.errors then
     remove_bar()
   end
-  io.stderr:write(native.text_for_errors(letters.shown(format:format(...))), "\n")
+  io.stderr:write(native.text_wrapped_for_stderr(letters.shown(format:format(...))), "\n")
 end
 
 -- Prints an error, and makes 1 the exit status of the run, which goes on.

@@ -73,7 +73,7 @@ local function error_printer(name, verb)
     message = letters.shown((message:gsub("\nDid you mean", "; did you mean")))
     local words = parser:get_usage():match "^Usage: ([%l ]*%l)"
     message = ("modalua: %s: %s\n`%s --help` explains the arguments"):format(name, message, words)
-    io.stderr:write(native.text_for_errors(message), "\n")
+    io.stderr:write(native.text_wrapped_for_stderr(message), "\n")
     os.exit(2)
   end
 end
