@@ -21,7 +21,7 @@ static script *script_with(const plugin *p, unsigned filter)
     return NULL;
 }
 
-/* The log of the server gets this as repeated.h says. */
+/* The log of the server gets this as repeated.h says. The text is always the same one. */
 static void log_no_script(plugin *p, const char *verb)
 {
     char line[300];
@@ -31,7 +31,8 @@ static void log_no_script(plugin *p, const char *verb)
              "setting FilterDefault %s",
              verb);
     pthread_mutex_lock(&p->lock);
-    repeated_add(&p->unanswered, clock_now(), line, &due);
+    repeated_add(&p->unanswered, clock_now(), line);
+    repeated_take(&p->unanswered, clock_now(), &due);
     pthread_mutex_unlock(&p->lock);
     if (due.data)
         OrthancPluginLogError(p->context, due.data);

@@ -48,6 +48,9 @@ void log_repeated(script_log *l, log_cause cause, const char *format, ...)
 /* Adds those that have been held, and are due. Call it now and then. */
 void log_refresh(script_log *l);
 
+/* Adds all those that have been held: a run has ended, or the server stops. */
+void log_flush(script_log *l);
+
 /* Adds all lines, with an end each, also those that are held. */
 void log_write(script_log *l, text *t);
 

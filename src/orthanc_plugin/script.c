@@ -176,6 +176,7 @@ static int script_run(script *s)
     events_leave(&s->events);
     modalua_destroy(rt);
     log_end(&s->log);
+    log_flush(&s->log);
     return status;
 }
 
@@ -183,20 +184,20 @@ static int script_run(script *s)
 
 typedef enum next_act { ACT_END, ACT_RUN, ACT_PLAN } next_act;
 
-/* Waits until the script is to be started, or its schedule to be asked again, or the server stops. */
+/* Waits until the script is to be started, or its schedule to be asked again, or the server stops. It looks each
+ * second: the wall clock may be set, and a route or a filter without its script can have lines that are held. */
 static next_act wait_until_due(script *s)
 {
     next_act act = ACT_END;
     pthread_mutex_lock(&s->lock);
     while (!s->quits && act == ACT_END) {
         time_t now = time(NULL);
-        struct timespec later = { now + 1, 0 }; /* the wall clock may be set */
+        struct timespec later = { now + 1, 0 };
+        log_refresh(&s->log);
         if (s->again)
             act = ACT_RUN;
         else if (!s->is_stopped && s->due != SCHEDULE_NEVER && now >= s->due)
             act = s->is_unplanned ? ACT_PLAN : ACT_RUN;
-        else if (s->is_stopped || s->due == SCHEDULE_NEVER)
-            pthread_cond_wait(&s->changed, &s->lock);
         else
             pthread_cond_timedwait(&s->changed, &s->lock, &later);
     }
@@ -352,8 +353,10 @@ bool script_free(script *s, const struct timespec *until)
     if (s->has_thread && pthread_timedjoin_np(s->thread, NULL, until) != 0) {
         log_line(&s->log, LOG_ERROR,
                  "is inside a call that cannot be interrupted, and is left behind");
+        log_flush(&s->log);
         return false;
     }
+    log_flush(&s->log);
     rest_pool_free(s->pool);
     log_free(&s->log);
     events_free(&s->events);
