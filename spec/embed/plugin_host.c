@@ -37,6 +37,17 @@ static struct server {
     size_t count;
 } server = { .lock = PTHREAD_MUTEX_INITIALIZER, .has_ended = PTHREAD_COND_INITIALIZER };
 
+/* There is not enough memory for a copy of this text. */
+static const char no_copy[] = "cannot be copied";
+
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+
+char *__wrap_strdup(const char *text)
+{
+    return strcmp(text, no_copy) == 0 ? NULL : __real_strdup(text);
+}
+
 static void set_buffer(OrthancPluginMemoryBuffer *b, const char *data)
 {
     b->size = (uint32_t)strlen(data);
@@ -425,6 +436,7 @@ static void run_loops(const char *folder)
 /* ---- the log of what fails again and again ---- */
 
 static const char *const route_a[] = { "fails", "/a" }, *const route_b[] = { "fails", "/b" };
+static const char *const no_memory[] = { "fails", "/memory" };
 
 /* How the plugin asks for status 500. */
 enum { FAILED = -OrthancPluginErrorCode_Plugin };
@@ -448,6 +460,8 @@ static void run_failures(const char *folder)
         usleep(1000);
     CHECK(call("/modalua/routes/", OrthancPluginHttpMethod_Get, route_b, "", &out) == FAILED);
     CHECK(log_get(ROUTE_A).lines == 1 && log_get(ROUTE_B).lines == 1);
+    CHECK(call("/modalua/routes/", OrthancPluginHttpMethod_Get, no_memory, "", &out) == FAILED);
+    CHECK(strstr(out.body, "not enough memory"));
     for (int i = 0; i < 5; i++)
         CHECK(call("/modalua/routes/", OrthancPluginHttpMethod_Get, route_a, "", &out) == FAILED);
     CHECK(call("/modalua/scripts/", OrthancPluginHttpMethod_Post, stop, "", &out) == 200);
@@ -524,6 +538,7 @@ static const char fails_source[] =
     "local host = require 'modalua'.host\n"
     "host.route('/a', function() error('a fails', 0) end)\n"
     "host.route('/b', function() error('b fails', 0) end)\n"
+    "host.route('/memory', function() error('cannot be copied', 0) end)\n"
     "host.filter('IncomingHttpRequest', function() error({}) end)\n";
 
 int main(void)
