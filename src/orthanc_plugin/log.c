@@ -61,11 +61,14 @@ static void log_add(script_log *l, log_level level, const char *line)
     text_free(&for_server);
 }
 
-/* Where to cut a line that has LOG_LINE_SIZE bytes, and may have one less: not inside a character. */
-static size_t find_cut(const char *line)
+size_t log_cut(const char *line, size_t size)
 {
-    size_t cut = utf8_truncate(line, LOG_LINE_SIZE, LOG_LINE_SIZE - 1);
-    return cut > 0 ? cut : LOG_LINE_SIZE - 1; /* not one byte begins a character: no UTF-8 */
+    size_t cut = size;
+    if (size >= LOG_LINE_SIZE)
+        cut = utf8_truncate(line, size, LOG_LINE_SIZE - 1);
+    return cut > 0 || size == 0
+               ? cut
+               : LOG_LINE_SIZE - 1; /* 0: not one byte begins a character: no UTF-8 */
 }
 
 /* Writes the line so far, and begins the next one with what is behind its first `size` bytes. */
@@ -88,7 +91,7 @@ void log_print(script_log *l, const char *data, size_t size)
         if (data[i] == '\n')
             end_part(l, l->part_size);
         else if (l->part_size == sizeof l->part)
-            end_part(l, find_cut(l->part));
+            end_part(l, log_cut(l->part, l->part_size));
     }
 }
 
@@ -102,8 +105,7 @@ void log_end(script_log *l)
 static void format_line(char line[LOG_LINE_SIZE + 1], const char *format, va_list arguments)
 {
     vsnprintf(line, LOG_LINE_SIZE + 1, format, arguments);
-    if (strlen(line) == LOG_LINE_SIZE)
-        line[find_cut(line)] = '\0';
+    line[log_cut(line, strlen(line))] = '\0';
     for (char *c = line; *c; c++)
         if (*c == '\n')
             *c = ' ';

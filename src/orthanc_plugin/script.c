@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/utf8.h"
 #include "orthanc_plugin/calls.h"
 #include "orthanc_plugin/runtime.h"
 #include "orthanc_plugin/schedule.h"
@@ -130,15 +129,6 @@ static int drive(script *s, modalua_runtime *rt)
     return status;
 }
 
-/* Adds the first line of a message, at most as much of it as a line of the log has. */
-static void add_reason(text *t, const char *why)
-{
-    size_t size = strcspn(why, "\n"), cut = size;
-    if (size >= LOG_LINE_SIZE)
-        cut = utf8_truncate(why, size, LOG_LINE_SIZE - 1);
-    text_add(t, why, cut > 0 || size == 0 ? cut : LOG_LINE_SIZE - 1); /* 0: no UTF-8 */
-}
-
 /* Notes why the run has failed, in one line. */
 static void set_error(script *s, const modalua_runtime *rt, int status)
 {
@@ -149,7 +139,7 @@ static void set_error(script *s, const modalua_runtime *rt, int status)
     if (status == MODALUA_EXIT)
         text_format(&t, "the script called os.exit(%d)", modalua_exit_code(rt));
     else
-        add_reason(&t, why);
+        text_add(&t, why, log_cut(why, strcspn(why, "\n")));
     pthread_mutex_lock(&s->lock);
     s->is_new_error = !s->last_error || !t.data || strcmp(s->last_error, t.data) != 0;
     free(s->last_error);
