@@ -236,7 +236,7 @@ static void plan(script *s, time_t due)
 }
 
 /* Whether the log of the server has that failure of several in a row: the first ones, and then fewer and fewer. */
-static bool is_told(const script *s)
+static bool is_logged_as_error(const script *s)
 {
     return s->is_new_error || s->failures < 8 || (s->failures & (s->failures - 1)) == 0;
 }
@@ -246,7 +246,7 @@ static void note_failure(script *s, bool was_long)
     s->failures = was_long ? 1 : s->failures + 1;
     s->restarts++;
     set_state(s, SCRIPT_FAILED, schedule_again(s->failures, time(NULL)));
-    log_line(&s->log, is_told(s) ? LOG_ERROR : LOG_NOTE,
+    log_line(&s->log, is_logged_as_error(s) ? LOG_ERROR : LOG_NOTE,
              "failed, and is started again in %ld s: %s", (long)(s->due - s->since),
              s->last_error ? s->last_error : "?");
 }
