@@ -18,8 +18,7 @@ struct route_call {
     call_answer *answer;
     bool has_ended; /* with or without an answer */
     bool is_answered;
-    char *
-        error; /* why it has ended without an answer; NULL = there was not enough memory for that */
+    char *error;      /* why it has no answer; NULL = not enough memory for that */
     int error_status; /* of HTTP */
 };
 
