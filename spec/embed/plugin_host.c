@@ -15,7 +15,7 @@
 #include "check.h"
 #include "plugin_log.h"
 
-enum { CHANGES = 500, ASKERS = 3, ROUTES = 8, EVENTS = 10000, FILTERED = 2000 };
+enum { CHANGES = 500, ASKERS = 3, ROUTES = 8, EVENTS = 10000, FILTERED = 2000, REFUSED = 30 };
 
 ORTHANC_PLUGINS_API int32_t OrthancPluginInitialize(OrthancPluginContext *context);
 ORTHANC_PLUGINS_API void OrthancPluginFinalize(void);
@@ -24,6 +24,7 @@ ORTHANC_PLUGINS_API void OrthancPluginFinalize(void);
 
 static struct server {
     pthread_mutex_t lock;
+    unsigned refused; /* requests for what is not there */
     long changes;     /* the Seq of the last one */
     long seen;        /* the Seq of the last one that the script has told of */
     char place[1000]; /* the global property */
@@ -84,6 +85,8 @@ static OrthancPluginErrorCode call_rest(const _OrthancPluginCallRestApi *p)
         server.seen = strtol(p->uri + 6, NULL, 10);
     else
         code = OrthancPluginErrorCode_UnknownResource;
+    if (strcmp(p->uri, "/nope") == 0) /* each takes another time */
+        usleep(1000 * server.refused++);
     pthread_mutex_unlock(&server.lock);
     if (code != OrthancPluginErrorCode_Success)
         return code;
@@ -143,7 +146,8 @@ static OrthancPluginErrorCode serve(struct _OrthancPluginContext_t *context,
     case _OrthancPluginService_RegisterIncomingHttpRequestFilter2:
         server.filter = ((const _OrthancPluginIncomingHttpRequestFilter2 *)params)->callback;
         break;
-    case _OrthancPluginService_LogError: log_count(params); break;
+    case _OrthancPluginService_LogError:
+    case _OrthancPluginService_LogWarning: log_count(params); break;
     case _OrthancPluginService_RegisterRestCallbackNoLock:
         CHECK(server.count < ROUTES);
         server.routes[server.count++] = *(const _OrthancPluginRestCallback *)params;
@@ -468,6 +472,7 @@ static void run_failures(const char *folder)
     wait_for_lines(ROUTE_A, 6);
     while (strstr(out.body, "\"State\":\"stopped\"") == NULL)
         CHECK(call("/modalua/scripts", OrthancPluginHttpMethod_Get, NULL, "", &out) == 200);
+    CHECK(log_get(REQUEST).number == REFUSED && log_get(REQUEST).lines <= 12);
     ask_filter(3);
     wait_for_lines(FILTER_FAILS, 3);
     ask_filter(4);
@@ -535,7 +540,9 @@ static const char loops_source[] =
     "host.filter('IncomingHttpRequest', function() error({}) end)\n";
 
 static const char fails_source[] =
-    "local host = require 'modalua'.host\n"
+    "local modalua = require 'modalua'\n"
+    "local host, orthanc = modalua.host, modalua.connect()\n"
+    "for _ = 1, 30 do orthanc:get '/nope' end\n"
     "host.route('/a', function() error('a fails', 0) end)\n"
     "host.route('/b', function() error('b fails', 0) end)\n"
     "host.route('/memory', function() error('cannot be copied', 0) end)\n"

@@ -1,4 +1,4 @@
-/* plugin_log.h - the lines that the plugin has written into the log of plugin_host as errors. */
+/* plugin_log.h - the lines that the plugin has written into the log of plugin_host as errors and warnings. */
 #ifndef PLUGIN_LOG_H
 #define PLUGIN_LOG_H
 
@@ -15,13 +15,15 @@ typedef struct logged {
     unsigned long lines, number;
 } logged;
 
-enum { FILTER_FAILS, FILTER_UNKNOWN, ROUTE_A, ROUTE_B, ROUTE_LATE, LOGGED };
+enum { FILTER_FAILS, FILTER_UNKNOWN, ROUTE_A, ROUTE_B, ROUTE_LATE, REQUEST, LOGGED };
 
 static logged log_lines[LOGGED] = { [FILTER_FAILS] = { .text = "its filter gives no answer" },
                                     [FILTER_UNKNOWN] = { .text = "no script decides a filter" },
                                     [ROUTE_A] = { .text = "route /a failed: a fails" },
                                     [ROUTE_B] = { .text = "route /b failed: b fails" },
-                                    [ROUTE_LATE] = { .text = "is ended: no answer within" } };
+                                    [ROUTE_LATE] = { .text = "is ended: no answer within" },
+                                    [REQUEST] = {
+                                        .text = "GET http://this-orthanc.invalid/nope 404 in " } };
 
 static void log_count(const char *line)
 {

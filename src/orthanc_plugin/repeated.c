@@ -20,13 +20,36 @@ static void begin_pause(repeated_line *l, double now)
     l->next = now + l->pause;
 }
 
+/* How long " in 1.5 ms" or " in 2.5 s" is when the line begins with it; else 0. */
+static size_t time_size(const char *line)
+{
+    size_t size;
+    if (strncmp(line, " in ", 4) != 0)
+        return 0;
+    size = 4 + strspn(line + 4, "0123456789.");
+    if (size > 4 && strncmp(line + size, " ms", 3) == 0)
+        return size + 3;
+    return size > 4 && strncmp(line + size, " s", 2) == 0 ? size + 2 : 0;
+}
+
+/* A line of a request tells how long it took, which is never the same. */
+static bool is_same(const char *a, const char *b)
+{
+    for (;; a++, b++) {
+        a += time_size(a);
+        b += time_size(b);
+        if (*a != *b || *a == '\0')
+            return *a == *b;
+    }
+}
+
 /* Where this text is counted. */
 static repeated_line *find_line(repeated *r, double now, const char *line)
 {
     repeated_line *free_one = NULL;
     for (size_t i = 0; i < REPEATED_TEXTS; i++) {
         repeated_line *l = &r->lines[i];
-        if (l->pause != 0 && strncmp(l->text, line, REPEATED_SIZE - 1) == 0)
+        if (l->pause != 0 && is_same(l->text, line))
             return l;
         if (!free_one && is_quiet(l, now))
             free_one = l;

@@ -1,7 +1,8 @@
 /* orthanc_plugin/repeated.h - lines of a log that come again and again. When a filter or a route fails, each request
  * would add a line; so would each request of a script that fails. A text that is new is written at once. When it comes
- * again, it is counted, and it is written again after 1, 2, 4, … 600 seconds, with that number. Of texts that are all
- * different, the first ones are written. The others are counted together, and the last one stands for them. */
+ * again, it is counted, and it is written again after 1, 2, 4, … 600 seconds, with that number. Texts
+ * that differ only in how long something took are the same one. Of texts that are all different, the first ones are
+ * written. The others are counted together, and the last one stands for them. */
 #ifndef ORTHANC_PLUGIN_REPEATED_H
 #define ORTHANC_PLUGIN_REPEATED_H
 
