@@ -631,8 +631,9 @@ print "begins"
   end)
 
   it("keeps the server from starting when it is strict and has a fault", function()
-    for _, row in ipairs { { { bad = "x =" }, true }, { { good = "" }, "yes" } } do
-      local started, why = pcall(plugin.start, version, { scripts = row[1], settings = { Strict = row[2] } })
+    for _, row in ipairs { { { bad = "x =" }, { Strict = true } }, { { good = "" }, { Strict = "yes" } },
+      { { good = "" }, { Strict = true, ModulePath = ";" } } } do
+      local started, why = pcall(plugin.start, version, { scripts = row[1], settings = row[2] })
       assert.is_false(started)
       contains(why, "Modalua.Strict is true")
     end

@@ -155,6 +155,14 @@ describe("The page", function()
     end
   end)
 
+  it("says how many reasons of failures it leaves out", function()
+    local page = with_ledger({ items = 70, failed = 70, settings = {} }, function(L)
+      assert(L:run "UPDATE item SET reason = 'reason ' || id")
+      return assert(report.html(L))
+    end)
+    contains(read_page(page), "… and 10 more.")
+  end)
+
   it("has a year for what has a date alone", function()
     local text = read_page(page_of { items = 4, hostile = "19<b>", settings = {} })
     contains(text, "(none)")

@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "plugin_log.h"
 
-enum { CHANGES = 500, ASKERS = 3, ROUTES = 8, EVENTS = 10000, FILTERED = 2000 };
+enum { CHANGES = 500, ASKERS = 3, ROUTES = 8, EVENTS = 10000, FILTERED = 2000, REFUSED = 30 };
 
 ORTHANC_PLUGINS_API int32_t OrthancPluginInitialize(OrthancPluginContext *context);
 ORTHANC_PLUGINS_API void OrthancPluginFinalize(void);
@@ -23,16 +24,30 @@ ORTHANC_PLUGINS_API void OrthancPluginFinalize(void);
 
 static struct server {
     pthread_mutex_t lock;
+    unsigned refused; /* requests for what is not there */
     long changes;     /* the Seq of the last one */
     long seen;        /* the Seq of the last one that the script has told of */
     char place[1000]; /* the global property */
     char configuration[2000];
     OrthancPluginOnChangeCallback on_change;
     OrthancPluginIncomingHttpRequestFilter2 filter;
-    unsigned long errors; /* lines that the plugin has written into the log as errors */
+    pthread_cond_t has_ended;
+    unsigned long too_late; /* requests that a script has not answered in time */
+    bool acts;              /* that script is stopped and started meanwhile */
     _OrthancPluginRestCallback routes[ROUTES];
     size_t count;
-} server = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} server = { .lock = PTHREAD_MUTEX_INITIALIZER, .has_ended = PTHREAD_COND_INITIALIZER };
+
+/* There is not enough memory for a copy of this text. */
+static const char no_copy[] = "cannot be copied";
+
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+
+char *__wrap_strdup(const char *text)
+{
+    return strcmp(text, no_copy) == 0 ? NULL : __real_strdup(text);
+}
 
 static void set_buffer(OrthancPluginMemoryBuffer *b, const char *data)
 {
@@ -70,6 +85,8 @@ static OrthancPluginErrorCode call_rest(const _OrthancPluginCallRestApi *p)
         server.seen = strtol(p->uri + 6, NULL, 10);
     else
         code = OrthancPluginErrorCode_UnknownResource;
+    if (strcmp(p->uri, "/nope") == 0) /* each takes another time */
+        usleep(1000 * server.refused++);
     pthread_mutex_unlock(&server.lock);
     if (code != OrthancPluginErrorCode_Success)
         return code;
@@ -113,6 +130,7 @@ static OrthancPluginErrorCode serve(struct _OrthancPluginContext_t *context,
 {
     const _OrthancPluginAnswerBuffer *a = params;
     const _OrthancPluginSendHttpStatus *h = params;
+    const _OrthancPluginSetHttpErrorDetails *e = params;
     (void)context;
     switch ((int)service) {
     case _OrthancPluginService_GetConfiguration:
@@ -129,10 +147,7 @@ static OrthancPluginErrorCode serve(struct _OrthancPluginContext_t *context,
         server.filter = ((const _OrthancPluginIncomingHttpRequestFilter2 *)params)->callback;
         break;
     case _OrthancPluginService_LogError:
-        pthread_mutex_lock(&server.lock);
-        server.errors++;
-        pthread_mutex_unlock(&server.lock);
-        break;
+    case _OrthancPluginService_LogWarning: log_count(params); break;
     case _OrthancPluginService_RegisterRestCallbackNoLock:
         CHECK(server.count < ROUTES);
         server.routes[server.count++] = *(const _OrthancPluginRestCallback *)params;
@@ -142,6 +157,9 @@ static OrthancPluginErrorCode serve(struct _OrthancPluginContext_t *context,
     case _OrthancPluginService_CallRestApi: return call_rest(params);
     case _OrthancPluginService_AnswerBuffer:
         set_output(a->output, 200, a->answer, a->answerSize);
+        break;
+    case _OrthancPluginService_SetHttpErrorDetails:
+        set_output(e->output, 500, e->details, strlen(e->details));
         break;
     case _OrthancPluginService_SendHttpStatus:
         set_output(h->output, h->status, h->body, h->bodySize);
@@ -315,19 +333,27 @@ static void run_server(bool with_askers)
 
 static const char *const loop[] = { "loops", "/loop" }, *const slow[] = { "loops", "/slow" };
 
-/* Each request ends: its time is over, or the script is stopped. */
+/* Each request ends: its time is over, or the script is stopped. Which of them is a race, but the log has each that
+ * was too late. */
 static void *ask_loops(void *user)
 {
     output out;
+    bool acts = true;
     (void)user;
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; acts; i++) {
         int status =
             call("/modalua/routes/", OrthancPluginHttpMethod_Get, i % 2 ? loop : slow, "", &out);
         CHECK(status == 503 || status == 504);
+        pthread_mutex_lock(&server.lock);
+        server.too_late += status == 504;
+        acts = server.acts;
+        pthread_cond_signal(&server.has_ended);
+        pthread_mutex_unlock(&server.lock);
     }
     return NULL;
 }
 
+/* After each start, waits for a request that is too late: the script has computed meanwhile. */
 static void *act_on_loops(void *user)
 {
     static const char *const acts[][2] = {
@@ -336,48 +362,133 @@ static void *act_on_loops(void *user)
     output out;
     (void)user;
     for (int i = 0; i < 40; i++) {
+        unsigned long before;
         CHECK(call("/modalua/scripts/", OrthancPluginHttpMethod_Post, acts[i % 4], "", &out) ==
               200);
-        usleep(20000);
+        pthread_mutex_lock(&server.lock);
+        before = server.too_late;
+        while (i % 4 != 1 && server.too_late == before)
+            pthread_cond_wait(&server.has_ended, &server.lock);
+        server.acts = i + 1 < 40;
+        pthread_mutex_unlock(&server.lock);
     }
     return NULL;
 }
 
-/* FilterDefault accepts, and the log does not get a line for each request. */
-static void *ask_filter(void *user)
+/* FilterDefault accepts. */
+static void ask_filter(int times)
 {
-    (void)user;
-    for (int i = 0; i < FILTERED; i++)
+    for (int i = 0; i < times; i++)
         CHECK(server.filter(OrthancPluginHttpMethod_Get, "/x", "::1", 0, NULL, NULL, 0, NULL,
                             NULL) == 1);
+}
+
+static void *ask_filter_often(void *user)
+{
+    (void)user;
+    ask_filter(FILTERED);
     return NULL;
+}
+
+/* A server with one script. */
+static void start_server(OrthancPluginContext *context, const char *folder, const char *name,
+                         const char *limits)
+{
+    snprintf(
+        server.configuration, sizeof server.configuration,
+        "{\"Modalua\":{%s,\"FilterDefault\":\"accept\",\"Scripts\":{\"%s\":{\"Path\":\"%s/%s.lua\","
+        "\"Grace\":0.01,\"Filters\":[\"IncomingHttpRequest\"]}}}}",
+        limits, name, folder, name);
+    server.count = 0;
+    log_forget();
+    CHECK(OrthancPluginInitialize(context) == 0);
+    tell(OrthancPluginChangeType_OrthancStarted);
+}
+
+static void stop_server(void)
+{
+    tell(OrthancPluginChangeType_OrthancStopped);
+    OrthancPluginFinalize();
 }
 
 static void run_loops(const char *folder)
 {
-    static void *(*const asked[])(void *) = { ask_loops, ask_loops, act_on_loops, ask_filter };
+    static void *(*const asked[])(void *) = { ask_loops, ask_loops, act_on_loops,
+                                              ask_filter_often };
+    static const char *const stop[] = { "loops", "stop" };
     enum { COUNT = sizeof asked / sizeof asked[0] };
     OrthancPluginContext context = make_context();
     pthread_t threads[COUNT];
     output out;
-    snprintf(server.configuration, sizeof server.configuration,
-             "{\"Modalua\":{\"RouteTimeLimit\":0.05,\"FilterTimeLimit\":0.05,\"FilterDefault\":"
-             "\"accept\",\"Scripts\":{\"loops\":{\"Path\":\"%s/loops.lua\",\"Grace\":0.01,"
-             "\"Filters\":[\"IncomingHttpRequest\"]}}}}",
-             folder);
-    server.count = 0;
-    server.errors = 0;
-    CHECK(OrthancPluginInitialize(&context) == 0);
-    tell(OrthancPluginChangeType_OrthancStarted);
+    start_server(&context, folder, "loops", "\"RouteTimeLimit\":0.05,\"FilterTimeLimit\":0.05");
     while (call("/modalua/routes/", OrthancPluginHttpMethod_Get, slow, "", &out) != 504)
         usleep(1000);
+    server.too_late = 1;
+    server.acts = true;
     for (int i = 0; i < COUNT; i++)
         CHECK(pthread_create(&threads[i], NULL, asked[i], NULL) == 0);
     for (int i = 0; i < COUNT; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
-    CHECK(server.errors < FILTERED / 2);
-    tell(OrthancPluginChangeType_OrthancStopped);
-    OrthancPluginFinalize();
+    CHECK(call("/modalua/scripts/", OrthancPluginHttpMethod_Post, stop, "", &out) == 200);
+    CHECK(call("/modalua/routes/", OrthancPluginHttpMethod_Get, slow, "", &out) == 503);
+    stop_server();
+    CHECK(log_get(FILTER_FAILS).number == FILTERED);
+    CHECK(log_get(FILTER_FAILS).lines < FILTERED / 2);
+    CHECK(log_get(ROUTE_LATE).number == server.too_late);
+}
+
+/* ---- the log of what fails again and again ---- */
+
+static const char *const route_a[] = { "fails", "/a" }, *const route_b[] = { "fails", "/b" };
+static const char *const no_memory[] = { "fails", "/memory" };
+
+/* How the plugin asks for status 500. */
+enum { FAILED = -OrthancPluginErrorCode_Plugin };
+
+static void wait_for_lines(int i, unsigned long number)
+{
+    while (log_get(i).number < number)
+        usleep(1000);
+    CHECK(log_get(i).number == number);
+}
+
+/* The log has each failure with its own text at once. What is only counted comes later: when the script ends, while it
+ * is stopped, and when the server stops. */
+static void run_failures(const char *folder)
+{
+    static const char *const stop[] = { "fails", "stop" };
+    OrthancPluginContext context = make_context();
+    output out;
+    start_server(&context, folder, "fails", "\"RouteTimeLimit\":60");
+    while (call("/modalua/routes/", OrthancPluginHttpMethod_Get, route_a, "", &out) != FAILED)
+        usleep(1000);
+    CHECK(call("/modalua/routes/", OrthancPluginHttpMethod_Get, route_b, "", &out) == FAILED);
+    CHECK(log_get(ROUTE_A).lines == 1 && log_get(ROUTE_B).lines == 1);
+    CHECK(call("/modalua/routes/", OrthancPluginHttpMethod_Get, no_memory, "", &out) == FAILED);
+    CHECK(strstr(out.body, "not enough memory"));
+    for (int i = 0; i < 5; i++)
+        CHECK(call("/modalua/routes/", OrthancPluginHttpMethod_Get, route_a, "", &out) == FAILED);
+    CHECK(call("/modalua/scripts/", OrthancPluginHttpMethod_Post, stop, "", &out) == 200);
+    wait_for_lines(ROUTE_A, 6);
+    while (strstr(out.body, "\"State\":\"stopped\"") == NULL)
+        CHECK(call("/modalua/scripts", OrthancPluginHttpMethod_Get, NULL, "", &out) == 200);
+    CHECK(log_get(REQUEST).number == REFUSED && log_get(REQUEST).lines <= 12);
+    ask_filter(3);
+    wait_for_lines(FILTER_FAILS, 3);
+    ask_filter(4);
+    stop_server();
+    CHECK(log_get(FILTER_FAILS).number == 7);
+    CHECK(log_get(FILTER_FAILS).lines <= 5);
+}
+
+/* No script decides a filter, as the file is not there. */
+static void run_nothing(void)
+{
+    OrthancPluginContext context = make_context();
+    start_server(&context, "/nowhere", "fails", "\"RouteTimeLimit\":60");
+    ask_filter(3);
+    stop_server();
+    CHECK(log_get(FILTER_UNKNOWN).number == 3);
 }
 
 /* ---- the scripts ---- */
@@ -428,9 +539,20 @@ static const char loops_source[] =
     "host.route('/slow', function() task.sleep(1000) end)\n"
     "host.filter('IncomingHttpRequest', function() error({}) end)\n";
 
+static const char fails_source[] =
+    "local modalua = require 'modalua'\n"
+    "local host, orthanc = modalua.host, modalua.connect()\n"
+    "for _ = 1, 30 do orthanc:get '/nope' end\n"
+    "host.route('/a', function() error('a fails', 0) end)\n"
+    "host.route('/b', function() error('b fails', 0) end)\n"
+    "host.route('/memory', function() error('cannot be copied', 0) end)\n"
+    "host.filter('IncomingHttpRequest', function() error({}) end)\n";
+
 int main(void)
 {
-    static const char *const names[] = { "follow", "failing", "looping", "routes", "loops" };
+    static const char *const names[] = {
+        "follow", "failing", "looping", "routes", "loops", "fails"
+    };
     char folder[] = "/tmp/plugin_host-XXXXXX", path[300];
     CHECK(mkdtemp(folder));
     write_script(folder, "follow", follow_source);
@@ -438,6 +560,7 @@ int main(void)
     write_script(folder, "looping", "while true do end");
     write_script(folder, "routes", routes_source);
     write_script(folder, "loops", loops_source);
+    write_script(folder, "fails", fails_source);
     snprintf(server.configuration, sizeof server.configuration,
              "{\"Name\":\"x\",\"Modalua\":{\"AllowExecute\":true,\"RouteTimeLimit\":600,"
              "\"Scripts\":{\"follow\":\"%s/"
@@ -451,6 +574,8 @@ int main(void)
     server.changes += 10; /* while it was down */
     run_server(false);
     run_loops(folder);
+    run_failures(folder);
+    run_nothing();
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s.lua", folder, names[i]);
         CHECK(remove(path) == 0);

@@ -7,6 +7,8 @@
 /* Statuses of HTTP: the function has failed; nothing can answer at the moment. */
 enum { FAILED = 500, UNAVAILABLE = 503 };
 
+static const char no_memory[] = "not enough memory";
+
 /* A call that waits for its answer; on the stack of the thread that waits. Behind the script's lock. */
 struct route_call {
     route_call *next;
@@ -14,8 +16,9 @@ struct route_call {
     const void *body; /* of the request */
     size_t body_size;
     call_answer *answer;
+    bool has_ended; /* with or without an answer */
     bool is_answered;
-    char *error;      /* why there is no answer; NULL = none */
+    char *error;      /* why it has no answer; NULL = not enough memory for that */
     int error_status; /* of HTTP */
 };
 
@@ -45,6 +48,7 @@ static void end_call(route_call *c, int status, const char *message)
 {
     c->error = strdup(message);
     c->error_status = status;
+    c->has_ended = true;
 }
 
 /* The function has failed. The lock is held. */
@@ -84,12 +88,12 @@ static void on_answer(void *user, const char *arguments, modalua_reply *reply)
     route_call *c;
     pthread_mutex_lock(&s->lock);
     c = find_call(s, id, 0);
-    if (c && !c->is_answered && !c->error && status == 0) {
+    if (c && !c->has_ended && status == 0) {
         fail_call(s, c, type ? type : "", body ? body : "");
-    } else if (c && !c->is_answered && !c->error) {
-        c->is_answered = fill_answer(c->answer, status, type, body, size);
+    } else if (c && !c->has_ended) {
+        c->is_answered = c->has_ended = fill_answer(c->answer, status, type, body, size);
         if (!c->is_answered)
-            end_call(c, FAILED, "not enough memory");
+            end_call(c, FAILED, no_memory);
         pthread_cond_broadcast(&s->changed);
     }
     pthread_mutex_unlock(&s->lock);
@@ -122,7 +126,7 @@ static void on_end(void *user, modalua_runtime *rt, unsigned long task, int stat
     (void)rt;
     pthread_mutex_lock(&s->lock);
     c = find_call(s, 0, task);
-    if (c && !c->is_answered && !c->error) {
+    if (c && !c->has_ended) {
         end_call(c, status == MODALUA_E_CANCELLED ? UNAVAILABLE : FAILED,
                  status == MODALUA_OK            ? "the function gave no answer"
                  : status == MODALUA_E_CANCELLED ? "the script has been stopped"
@@ -136,7 +140,7 @@ static void on_end(void *user, modalua_runtime *rt, unsigned long task, int stat
 void calls_end(script *s)
 {
     for (route_call *c = s->calls; c; c = c->next)
-        if (!c->is_answered && !c->error)
+        if (!c->has_ended)
             end_call(c, UNAVAILABLE, "the script has ended");
     pthread_cond_broadcast(&s->changed);
 }
@@ -150,7 +154,7 @@ static bool wait_for_answer(script *s, const route_call *c, double seconds)
     seconds += (double)end.tv_nsec * 1e-9;
     end.tv_sec += (time_t)seconds;
     end.tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9);
-    while (!c->is_answered && !c->error && failed == 0)
+    while (!c->has_ended && failed == 0)
         failed = pthread_cond_timedwait(&s->changed, &s->lock, &end);
     return c->is_answered;
 }
@@ -173,9 +177,10 @@ static void remove_call(script *s, const route_call *c)
 /* Fills what the answer is without one. The lock is held. */
 static void explain(script *s, const route_call *c, call_answer *answer, char *why, size_t why_size)
 {
-    answer->status = c->error ? c->error_status : CALL_TOO_LATE;
-    snprintf(why, why_size, "%s", c->error ? c->error : "the script has not answered in time");
-    if (!c->error && s->rt)
+    const char *error = c->error ? c->error : no_memory;
+    answer->status = c->has_ended ? c->error_status : CALL_TOO_LATE;
+    snprintf(why, why_size, "%s", c->has_ended ? error : "the script has not answered in time");
+    if (!c->has_ended && s->rt)
         modalua_cancel_task(s->rt, c->task);
 }
 

@@ -23,8 +23,9 @@ typedef struct call_answer {
     size_t size;
 } call_answer;
 
-/* Calls a function of modalua.host, and waits for its answer, at most so long; then the call is cancelled, also when it computes. members: those of a JSON object, its
- * argument, without the braces. False: `why` is filled, and answer->status is a status of HTTP that fits. */
+/* Calls a function of modalua.host, and waits for its answer, at most so long. Then the call is cancelled, also when it
+ * computes. The argument of the function is a JSON object; `members` has its members, without the braces. False: `why`
+ * is filled, and answer->status is a status of HTTP that fits. */
 bool calls_ask(script *s, const char *function, const char *members, const call_body *body,
                double seconds, call_answer *answer, char *why, size_t why_size);
 

@@ -23,9 +23,9 @@ typedef struct event_queue {
     pthread_mutex_t lock;
     event *ring; /* EVENTS_MAX of them; NULL = the script has never listened */
     size_t first, count;
-    unsigned long
-        number; /* of the first one in the ring, from 1. It stays there until the loop asks for the next one: a loop that
-                             is cancelled has not got what it waited for */
+    /* Of the first one in the ring, from 1. It stays there until the loop asks for the next one: a loop that is
+     * cancelled has not got what it waited for. */
+    unsigned long number;
     unsigned long lost; /* that have found no room */
     bool listens;
     modalua_reply *reply; /* the loop that waits; NULL = none */

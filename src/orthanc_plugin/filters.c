@@ -21,7 +21,7 @@ static script *script_with(const plugin *p, unsigned filter)
     return NULL;
 }
 
-/* The log of the server gets this as repeated.h says. */
+/* The log of the server gets this as repeated.h says. The text is always the same one. */
 static void log_no_script(plugin *p, const char *verb)
 {
     char line[300];
@@ -31,7 +31,8 @@ static void log_no_script(plugin *p, const char *verb)
              "setting FilterDefault %s",
              verb);
     pthread_mutex_lock(&p->lock);
-    repeated_add(&p->unanswered, clock_now(), line, &due);
+    repeated_add(&p->unanswered, clock_now(), line);
+    repeated_take(&p->unanswered, clock_now(), &due);
     pthread_mutex_unlock(&p->lock);
     if (due.data)
         OrthancPluginLogError(p->context, due.data);
@@ -39,7 +40,7 @@ static void log_no_script(plugin *p, const char *verb)
 }
 
 /* Nothing answers: the configuration decides. Logs that. s may be NULL. */
-static bool decide_without_script(const plugin *p, script *s, const char *why)
+static bool decide_without_script(plugin *p, script *s, const char *why)
 {
     bool accepts = p->settings.filter_accepts;
     const char *verb = accepts ? "accepts" : "rejects";
@@ -47,14 +48,13 @@ static bool decide_without_script(const plugin *p, script *s, const char *why)
         log_repeated(&s->log, LOG_FILTER,
                      "its filter gives no answer, and the setting FilterDefault %s: %s", verb, why);
     else
-        log_no_script(plugin_get(), verb);
+        log_no_script(p, verb);
     return accepts;
 }
 
 /* Whether the script accepts, and its answer; without one it is what the configuration says, and a->status is not 200 or 403. Frees the
  * members. */
-static bool ask(const plugin *p, unsigned filter, text *members, const call_body *body,
-                call_answer *a)
+static bool ask(plugin *p, unsigned filter, text *members, const call_body *body, call_answer *a)
 {
     script *s = script_with(p, filter);
     double limit = p->settings.filter_time_limit;
@@ -102,7 +102,7 @@ static const char *origin_name(OrthancPluginInstanceOrigin origin)
 static bool ask_about_instance(unsigned filter, const OrthancPluginDicomInstance *instance,
                                call_answer *a)
 {
-    const plugin *p = plugin_get();
+    plugin *p = plugin_get();
     text t = { 0 };
     char *tags = OrthancPluginGetInstanceSimplifiedJson(p->context, instance);
     const char *aet = OrthancPluginGetInstanceRemoteAet(p->context, instance);
@@ -163,7 +163,7 @@ static int32_t on_http(OrthancPluginHttpMethod method, const char *uri, const ch
     return accepts ? 1 : 0;
 }
 
-void filters_ask_about_find(const plugin *p, const void *query, size_t size, text *t)
+void filters_ask_about_find(plugin *p, const void *query, size_t size, text *t)
 {
     text members = { 0 };
     call_answer a = { 0 };

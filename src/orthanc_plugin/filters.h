@@ -10,6 +10,6 @@ void filters_register(plugin *p);
 
 /* Decides a C-FIND request: query is what modalua_find_filter.lua has sent. Adds {"Accept": true or false, "Query": {…}}, where Query is the
  * one to answer instead, if any. Accepts when no script is to decide. Waits. */
-void filters_ask_about_find(const plugin *p, const void *query, size_t size, text *t);
+void filters_ask_about_find(plugin *p, const void *query, size_t size, text *t);
 
 #endif

@@ -61,11 +61,14 @@ static void log_add(script_log *l, log_level level, const char *line)
     text_free(&for_server);
 }
 
-/* Where to cut a line that has LOG_LINE_SIZE bytes, and may have one less: not inside a character. */
-static size_t find_cut(const char *line)
+size_t log_cut(const char *line, size_t size)
 {
-    size_t cut = utf8_truncate(line, LOG_LINE_SIZE, LOG_LINE_SIZE - 1);
-    return cut > 0 ? cut : LOG_LINE_SIZE - 1; /* not one byte begins a character: no UTF-8 */
+    size_t cut = size;
+    if (size >= LOG_LINE_SIZE)
+        cut = utf8_truncate(line, size, LOG_LINE_SIZE - 1);
+    return cut > 0 || size == 0
+               ? cut
+               : LOG_LINE_SIZE - 1; /* 0: not one byte begins a character: no UTF-8 */
 }
 
 /* Writes the line so far, and begins the next one with what is behind its first `size` bytes. */
@@ -88,7 +91,7 @@ void log_print(script_log *l, const char *data, size_t size)
         if (data[i] == '\n')
             end_part(l, l->part_size);
         else if (l->part_size == sizeof l->part)
-            end_part(l, find_cut(l->part));
+            end_part(l, log_cut(l->part, l->part_size));
     }
 }
 
@@ -102,8 +105,7 @@ void log_end(script_log *l)
 static void format_line(char line[LOG_LINE_SIZE + 1], const char *format, va_list arguments)
 {
     vsnprintf(line, LOG_LINE_SIZE + 1, format, arguments);
-    if (strlen(line) == LOG_LINE_SIZE)
-        line[find_cut(line)] = '\0';
+    line[log_cut(line, strlen(line))] = '\0';
     for (char *c = line; *c; c++)
         if (*c == '\n')
             *c = ' ';
@@ -123,19 +125,29 @@ static const log_level levels[LOG_CAUSES] = {
     [LOG_FILTER] = LOG_ERROR, [LOG_ROUTE] = LOG_ERROR, [LOG_REQUEST] = LOG_WARNING
 };
 
-/* Writes what is due of a cause. `line`: a new one; NULL = none. */
-static void write_due(script_log *l, log_cause cause, const char *line)
+/* Writes one line that is held, when it is due; or in any case. False: there is none. */
+static bool write_held(script_log *l, log_cause cause, bool in_any_case)
 {
-    text due = { 0 };
+    text held = { 0 };
+    bool is_written;
     pthread_mutex_lock(&l->lock);
-    if (line)
-        repeated_add(&l->repeated[cause], clock_now(), line, &due);
+    if (in_any_case)
+        repeated_flush(&l->repeated[cause], &held);
     else
-        repeated_take(&l->repeated[cause], clock_now(), &due);
+        repeated_take(&l->repeated[cause], clock_now(), &held);
     pthread_mutex_unlock(&l->lock);
-    if (due.data)
-        log_add(l, levels[cause], due.data);
-    text_free(&due);
+    is_written = held.data != NULL;
+    if (is_written)
+        log_add(l, levels[cause], held.data);
+    text_free(&held);
+    return is_written;
+}
+
+static void write_all_held(script_log *l, bool in_any_case)
+{
+    for (log_cause cause = 0; cause < LOG_CAUSES; cause++)
+        while (write_held(l, cause, in_any_case))
+            ;
 }
 
 void log_repeated(script_log *l, log_cause cause, const char *format, ...)
@@ -145,24 +157,34 @@ void log_repeated(script_log *l, log_cause cause, const char *format, ...)
     va_start(arguments, format);
     format_line(line, format, arguments);
     va_end(arguments);
-    write_due(l, cause, line);
+    pthread_mutex_lock(&l->lock);
+    repeated_add(&l->repeated[cause], clock_now(), line);
+    pthread_mutex_unlock(&l->lock);
+    log_refresh(l);
 }
 
 void log_refresh(script_log *l)
 {
-    for (log_cause cause = 0; cause < LOG_CAUSES; cause++)
-        write_due(l, cause, NULL);
+    write_all_held(l, false);
 }
 
+void log_flush(script_log *l)
+{
+    write_all_held(l, true);
+}
+
+/* Adds those that are held, without a change. */
 static void add_held(const repeated *r, text *t)
 {
-    text held = { 0 };
-    repeated_show(r, &held);
-    if (held.data) {
-        text_add_line(t, held.data);
-        text_add(t, "\n", 1);
+    for (size_t place = 0; place <= REPEATED_TEXTS; place++) {
+        text held = { 0 };
+        repeated_show(r, place, &held);
+        if (held.data) {
+            text_add_line(t, held.data);
+            text_add(t, "\n", 1);
+        }
+        text_free(&held);
     }
-    text_free(&held);
 }
 
 void log_write(script_log *l, text *t)

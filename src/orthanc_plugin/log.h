@@ -34,6 +34,9 @@ void log_print(script_log *l, const char *data, size_t size);
 /* A run ends: adds what it has printed without a line end. */
 void log_end(script_log *l);
 
+/* How much of a text of that size one line of the log can have. No character is cut. */
+size_t log_cut(const char *line, size_t size);
+
 /* How the log of the server has a line. A warning is its usual level; it shows a note with --verbose alone. */
 typedef enum log_level { LOG_NOTE, LOG_WARNING, LOG_ERROR } log_level;
 
@@ -47,6 +50,9 @@ void log_repeated(script_log *l, log_cause cause, const char *format, ...)
 
 /* Adds those that have been held, and are due. Call it now and then. */
 void log_refresh(script_log *l);
+
+/* Adds all those that have been held: a run has ended, or the server stops. */
+void log_flush(script_log *l);
 
 /* Adds all lines, with an end each, also those that are held. */
 void log_write(script_log *l, text *t);

@@ -101,11 +101,22 @@ static OrthancPluginErrorCode on_change(OrthancPluginChangeType type,
 
 /* ---- the plugin ---- */
 
+/* No request comes any more. */
+static void flush_unanswered(plugin *p)
+{
+    text held = { 0 };
+    repeated_flush(&p->unanswered, &held);
+    if (held.data)
+        OrthancPluginLogError(p->context, held.data);
+    text_free(&held);
+}
+
 /* What a script that is left behind may still use is not freed. */
 static void plugin_free(plugin *p)
 {
     const struct timespec until = in_seconds(LAST_WAIT);
     bool all = true;
+    flush_unanswered(p);
     for (size_t i = 0; p->scripts && i < p->settings.count; i++)
         all = script_free(p->scripts[i], &until) && all;
     if (!all)

@@ -20,7 +20,9 @@ typedef struct plugin {
     executor *executor;
     script **scripts; /* as settings.scripts */
     pthread_mutex_t lock;
-    repeated unanswered; /* requests for which no script decides; behind the lock */
+    repeated
+        unanswered; /* requests for which no script decides; behind the lock. What is held is written with a
+                          * later request, or when the server stops */
 } plugin;
 
 /* The plugin; between OrthancPluginInitialize and OrthancPluginFinalize. */

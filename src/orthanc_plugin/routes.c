@@ -203,7 +203,7 @@ static OrthancPluginErrorCode on_execute(OrthancPluginRestOutput *output, const 
 static OrthancPluginErrorCode on_find_filter(OrthancPluginRestOutput *output, const char *url,
                                              const OrthancPluginHttpRequest *q)
 {
-    const plugin *p = plugin_get();
+    plugin *p = plugin_get();
     text t = { 0 };
     (void)url;
     if (!is_method(p, output, q, OrthancPluginHttpMethod_Post))

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/utf8.h"
 #include "orthanc_plugin/calls.h"
 #include "orthanc_plugin/runtime.h"
 #include "orthanc_plugin/schedule.h"
@@ -130,15 +129,6 @@ static int drive(script *s, modalua_runtime *rt)
     return status;
 }
 
-/* Adds the first line of a message, at most as much of it as a line of the log has. */
-static void add_reason(text *t, const char *why)
-{
-    size_t size = strcspn(why, "\n"), cut = size;
-    if (size >= LOG_LINE_SIZE)
-        cut = utf8_truncate(why, size, LOG_LINE_SIZE - 1);
-    text_add(t, why, cut > 0 || size == 0 ? cut : LOG_LINE_SIZE - 1); /* 0: no UTF-8 */
-}
-
 /* Notes why the run has failed, in one line. */
 static void set_error(script *s, const modalua_runtime *rt, int status)
 {
@@ -149,7 +139,7 @@ static void set_error(script *s, const modalua_runtime *rt, int status)
     if (status == MODALUA_EXIT)
         text_format(&t, "the script called os.exit(%d)", modalua_exit_code(rt));
     else
-        add_reason(&t, why);
+        text_add(&t, why, log_cut(why, strcspn(why, "\n")));
     pthread_mutex_lock(&s->lock);
     s->is_new_error = !s->last_error || !t.data || strcmp(s->last_error, t.data) != 0;
     free(s->last_error);
@@ -176,6 +166,7 @@ static int script_run(script *s)
     events_leave(&s->events);
     modalua_destroy(rt);
     log_end(&s->log);
+    log_flush(&s->log);
     return status;
 }
 
@@ -183,20 +174,20 @@ static int script_run(script *s)
 
 typedef enum next_act { ACT_END, ACT_RUN, ACT_PLAN } next_act;
 
-/* Waits until the script is to be started, or its schedule to be asked again, or the server stops. */
+/* Waits until the script is to be started, or its schedule to be asked again, or the server stops. It looks each
+ * second: the wall clock may be set, and a route or a filter without its script can have lines that are held. */
 static next_act wait_until_due(script *s)
 {
     next_act act = ACT_END;
     pthread_mutex_lock(&s->lock);
     while (!s->quits && act == ACT_END) {
         time_t now = time(NULL);
-        struct timespec later = { now + 1, 0 }; /* the wall clock may be set */
+        struct timespec later = { now + 1, 0 };
+        log_refresh(&s->log);
         if (s->again)
             act = ACT_RUN;
         else if (!s->is_stopped && s->due != SCHEDULE_NEVER && now >= s->due)
             act = s->is_unplanned ? ACT_PLAN : ACT_RUN;
-        else if (s->is_stopped || s->due == SCHEDULE_NEVER)
-            pthread_cond_wait(&s->changed, &s->lock);
         else
             pthread_cond_timedwait(&s->changed, &s->lock, &later);
     }
@@ -245,7 +236,7 @@ static void plan(script *s, time_t due)
 }
 
 /* Whether the log of the server has that failure of several in a row: the first ones, and then fewer and fewer. */
-static bool is_told(const script *s)
+static bool is_logged_as_error(const script *s)
 {
     return s->is_new_error || s->failures < 8 || (s->failures & (s->failures - 1)) == 0;
 }
@@ -255,7 +246,7 @@ static void note_failure(script *s, bool was_long)
     s->failures = was_long ? 1 : s->failures + 1;
     s->restarts++;
     set_state(s, SCRIPT_FAILED, schedule_again(s->failures, time(NULL)));
-    log_line(&s->log, is_told(s) ? LOG_ERROR : LOG_NOTE,
+    log_line(&s->log, is_logged_as_error(s) ? LOG_ERROR : LOG_NOTE,
              "failed, and is started again in %ld s: %s", (long)(s->due - s->since),
              s->last_error ? s->last_error : "?");
 }
@@ -352,8 +343,10 @@ bool script_free(script *s, const struct timespec *until)
     if (s->has_thread && pthread_timedjoin_np(s->thread, NULL, until) != 0) {
         log_line(&s->log, LOG_ERROR,
                  "is inside a call that cannot be interrupted, and is left behind");
+        log_flush(&s->log);
         return false;
     }
+    log_flush(&s->log);
     rest_pool_free(s->pool);
     log_free(&s->log);
     events_free(&s->events);

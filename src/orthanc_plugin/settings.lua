@@ -105,11 +105,12 @@ end
 
 -- Templates of package.path, separated by ';'.
 local function module_path(value)
-  local good = text(value) ~= nil
+  local good, count = text(value) ~= nil, 0
   for template in (good and value or ""):gmatch "[^;]+" do
     good = good and template:sub(1, 1) == "/" and template:find("?", 1, true) ~= nil
+    count = count + 1
   end
-  return good and value or nil, "absolute paths with '?', such as /etc/orthanc/lua/?.lua"
+  return good and count > 0 and value or nil, "absolute paths with '?', such as /etc/orthanc/lua/?.lua"
 end
 
 local filter_bits, ALL_FILTERS <const> = {}, ("%d"):format((1 << #filter_names) - 1)

@@ -15,7 +15,8 @@ typedef struct text {
 void text_add(text *t, const char *data, size_t size);
 void text_format(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Adds a line for people: what could harm the reader is escaped, as base/shown.h says; tabs stay. So a text of a script cannot imitate other lines of a log, or command a terminal. */
+/* Adds a line for people: what could harm the reader is escaped, as base/shown.h says; tabs stay. So a text of a script
+ * cannot imitate other lines of a log, or command a terminal. */
 void text_add_line(text *t, const char *line);
 
 /* Adds a JSON string. A byte that is not UTF-8 becomes a question mark. */

@@ -146,9 +146,13 @@ local GROUPS <const> = ([[SELECT modality, SUBSTR(date, 1, 4) AS year, state, CO
   CAST(SUM(INSTANCES) AS BIGINT) AS instances, CAST(SUM(COALESCE(bytes, 0)) AS BIGINT) AS bytes, SUM(seconds) AS seconds
   FROM item GROUP BY modality, SUBSTR(date, 1, 4), state ORDER BY 1, 2, 3]]):gsub("INSTANCES", INSTANCES)
 
--- L:group_items() -> list of { modality =, year =, state =, items =, instances =, bytes =, seconds = }.
+-- L:group_items() -> list of { modality =, year =, state =, items =, instances =, bytes =, seconds = }; what is no date has no year.
 function methods:group_items()
-  return self:query_slowly(GROUPS)
+  local groups, err = self:query_slowly(GROUPS)
+  for _, group in ipairs(groups or {}) do
+    group.year = group.year and group.year:match "^%d%d%d%d$"
+  end
+  return groups, err
 end
 
 -- L:failures() -> list of { state =, reason =, items =, example = key of one, message = its message }, the most frequent reason first.

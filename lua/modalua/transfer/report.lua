@@ -146,14 +146,6 @@ end
 local SLICE_COLUMNS <const> = { { "part", "kind", "w" }, { "first", "first", "s" }, { "last", "last", "s" }, { "prefix", "prefix", "s" },
   { "answers", "answers", "n" }, { "note", "note", "t" } }
 
--- Adds the table of these parts, and says how many it leaves out.
-local function add_slices(page, slices)
-  local n, more = page:table(SLICE_COLUMNS, slices, SMALL)
-  if more then
-    page:paragraph(("… and %s more."):format(count(#slices - n)), "soft")
-  end
-end
-
 -- "12 date, 1 undated".
 local function kinds_of(slices)
   local numbers, kinds = {}, {}
@@ -191,11 +183,11 @@ local function add_completeness(page, facts)
     page:paragraph(info.found_all and "Every part is proven to be complete." or "Every part that was searched is proven to be complete.")
   else
     page:paragraph(("%s parts are not proven to be complete:"):format(count(#unproven)), "failed")
-    add_slices(page, unproven)
+    page:table(SLICE_COLUMNS, unproven, SMALL)
   end
   if #noted > 0 then
     page:paragraph "Notes of the search:"
-    add_slices(page, noted)
+    page:table(SLICE_COLUMNS, noted, SMALL)
   end
 end
 
@@ -209,7 +201,6 @@ local function sums_by(groups, field, by_name)
   local sums, list = {}, {}
   for _, group in ipairs(groups) do
     local name = group[field] or ""
-    name = field == "year" and not name:find "^%d%d%d%d$" and "" or name -- what is no date has no year
     local sum = sums[name]
     if not sum then
       sum = { name = name == "" and "(none)" or name, items = 0, instances = 0 }
@@ -252,10 +243,7 @@ local function add_states(page, facts)
     rows[#rows + 1] = nil
     local columns = { { part[1], "name", "s" } }
     table.move(STATE_COLUMNS, 1, #STATE_COLUMNS, 2, columns)
-    local n, more = page:table(columns, counted(rows), SMALL)
-    if more then
-      page:paragraph(("… and %s more."):format(count(#rows - n)), "soft")
-    end
+    page:table(columns, counted(rows), SMALL)
   end
   page:paragraph(("Together: %s %s, %s images%s."):format(count(total.items), facts.noun, count(total.instances),
     facts.status.bytes > 0 and ", " .. progress_bar.bytes_text(facts.status.bytes) .. " received" or ""))
@@ -342,11 +330,8 @@ local function add_workers(page, facts)
     rows[i] = { number = worker.number, host = worker.host, pid = worker.pid, server = worker.server, version = worker.version,
       started = time(facts, worker.started), seen = time(facts, worker.seen), state = worker.state }
   end
-  local n, more = page:table({ { "", "number", "n" }, { "host", "host" }, { "process", "pid", "n" }, { "server", "server" },
+  page:table({ { "", "number", "n" }, { "host", "host" }, { "process", "pid", "n" }, { "server", "server" },
     { "Orthanc", "version", "s" }, { "started", "started", "w" }, { "last seen", "seen", "w" }, { "state", "state", "w" } }, rows, SMALL)
-  if more then
-    page:paragraph(("… and %s more."):format(count(#rows - n)), "soft")
-  end
 end
 
 local function add_history(page, facts)
@@ -356,10 +341,7 @@ local function add_history(page, facts)
     local row = facts.history[i]
     rows[#rows + 1] = { at = time(facts, row.at), what = row.what, detail = row.detail }
   end
-  local n, more = page:table({ { "when", "at", "w" }, { "what", "what", "w" }, { "with", "detail", "t" } }, rows, SMALL)
-  if more then
-    page:paragraph(("… and %s before."):format(count(#rows - n)), "soft")
-  end
+  page:table({ { "when", "at", "w" }, { "what", "what", "w" }, { "with", "detail", "t" } }, rows, SMALL, "… and %s before.")
 end
 
 -- The name of the ledger as a word of the shell.

@@ -2,6 +2,7 @@
 -- and each table has a limit of its size, so that no ledger makes the page too large.
 local require = ...
 local letters = require "text.letters"
+local view_text = require "transfer.view_text"
 
 local report_page = {}
 
@@ -118,9 +119,10 @@ end
 
 -- Adds a table. columns: list of { title, name, class }; a class is n (a number), s (a short text that may be cut), w (one of our own
 -- words), t (a long text), uid or key. rows: a list of tables, or an iterator over them; their values are cells. most:
--- how many bytes the table may take, and how many rows. Returns the number of rows that were added, and whether there were more.
-function Page:table(columns, rows, most)
-  local size, n, more = 0, 0, false
+-- how many bytes the table may take, and how many rows. Below the table of a list stands how many of its rows were left out; `rest` says it,
+-- with a place for that number. Returns the number of rows that were added.
+function Page:table(columns, rows, most, rest)
+  local size, n = 0, 0
   self:add '<div class="wide"><table>\n'
   add_head(self, columns)
   local next_row, i = rows, 0
@@ -138,14 +140,16 @@ function Page:table(columns, rows, most)
     local line = table.concat(cells) .. "</tr>\n"
     size = size + #line
     if size > most.bytes or n == most.rows then
-      more = true
       break
     end
     n = n + 1
     self:add(line)
   end
   self:add "</table></div>\n"
-  return n, more
+  if type(rows) == "table" and n < #rows then
+    self:paragraph((rest or "… and %s more."):format(view_text.count(#rows - n)), "soft")
+  end
+  return n
 end
 
 function Page:text()
