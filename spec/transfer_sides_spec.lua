@@ -5,16 +5,16 @@ local faultd = require "spec.support.faultd"
 local json = require "modalua.json"
 local modalua = require "modalua"
 local part = require "spec.support.part"
-local sides = part "transfer.sides"
+local native, sides = part "core.native", part "transfer.sides"
 
 local SYSTEM <const> = { Version = "1.12.7", ApiVersion = 27, DicomAet = "LOCAL", DicomPort = 4242, HttpPort = 8042,
   DatabaseServerIdentifier = "source" }
-local function system_with(identifier)
+local function system_with(identifier, port)
   local system = {}
   for name, value in pairs(SYSTEM) do
     system[name] = value
   end
-  system.DatabaseServerIdentifier = identifier
+  system.DatabaseServerIdentifier, system.HttpPort = identifier, port or system.HttpPort
   return system
 end
 
@@ -53,6 +53,14 @@ end
 
 local function from_modality(client, arrived_at)
   return { from = { kind = "modality", name = "pacs", client = client }, to = { kind = "client" }, arrived_at = arrived_at }
+end
+
+local function accepts_or_refuses(is_same, plan, message)
+  if is_same then
+    expect.throws(message, sides.look_up, plan)
+  else
+    assert.is_true(sides.look_up(plan))
+  end
 end
 
 describe("transfer.sides", function()
@@ -107,5 +115,43 @@ describe("transfer.sides", function()
     local server <close>, client = start() -- luacheck: ignore
     local old <close>, place = start { answer("/system", system_with(nil)) } -- luacheck: ignore
     assert.is_true(sides.look_up(to_peer(client, place)))
+  end)
+
+  it("reads URLs as libcurl does", function()
+    for url, expected in pairs {
+      ["http://[fd00:a::1]:8042/"] = { "[fd00:a::1]", 8042, false },
+      ["http://[::1]:8042"] = { "[::1]", 8042, true },
+      ["http://user:1pw@PACS.Hospital:8042/x"] = { "pacs.hospital", 8042, false },
+      ["https://archive"] = { "archive", 443, false },
+      ["http://LocalHost"] = { "localhost", 80, true },
+    } do
+      assert.are.same(expected, { native.address(url) })
+    end
+    for _, url in ipairs { "archive:8042", "ftp://archive", "http://", "http://a b" } do
+      assert.is_nil(native.address(url))
+    end
+  end)
+
+  it("takes a peer for this Orthanc by its address, and no other one", function()
+    for url, is_same in pairs {
+      ["http://127.0.0.1:%d/"] = true, ["http://LOCALHOST:%d"] = true, ["http://[::1]:%d"] = true, ["http://user:1pw@127.0.0.1:%d"] = true,
+      ["http://localhost"] = true, ["http://[::1]:80/"] = true, -- the port that the Orthanc tells
+      ["http://user:%d@10.0.0.9:8042"] = false, ["http://10.0.0.9:%d"] = false, ["http://[fd00:a::1]:%d"] = false,
+      ["http://127.0.0.1:%d/other"] = false, ["https://localhost"] = false, ["http://10.0.0.9"] = false,
+    } do
+      local server <close>, client = start { answer("/system", system_with("source", 80)) } -- luacheck: ignore
+      assert(client:get(faultd.map { path = "/peers/clinic/configuration" }))
+      assert(client:get(faultd.map(answer("/peers/clinic/configuration", { Url = (url:gsub("%%d", server.port)) }))))
+      accepts_or_refuses(is_same, to_peer(client), "the peer 'clinic' is this Orthanc itself")
+    end
+  end)
+
+  it("takes a modality for this Orthanc by its address, and no other one", function()
+    for host, is_same in pairs { ["127.0.0.1"] = true, LOCALHOST = true, ["::1"] = true, ["[::1]"] = true, ["10.0.0.9"] = false,
+      ["fd00::1"] = false, ["a b"] = false } do
+      local modalities = { archive = { AET = "LOCAL", Host = host, Port = 4242 } }
+      local server <close>, client = start { answer("/modalities", modalities) } -- luacheck: ignore
+      accepts_or_refuses(is_same, to_modality(client), "the modality 'archive' is this Orthanc itself")
+    end
   end)
 end)

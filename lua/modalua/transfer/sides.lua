@@ -50,26 +50,27 @@ end
 
 -- ---- a place that is both sides ----
 
-local function is_loopback(host)
-  return host == "localhost" or host == "::1" or host:find "^127%." ~= nil
+-- Where a URL leads: { host =, port =, is_loopback =, path = } | nil.
+local function address_of(url)
+  local host, port, is_loopback = native.address(url)
+  return host and { host = host, port = port, is_loopback = is_loopback, path = url:match "^%a[%w+.-]*://[^/]*(.-)/*$" }
+end
+
+-- The same for the host of a modality, which is a name, or an IPv6 address without brackets.
+local function address_of_host(host)
+  return address_of("http://" .. (host:find ":" and not host:find "^%[" and "[" .. host .. "]" or host))
 end
 
 local function is_same_host(one, other)
-  return one == other or is_loopback(one) and is_loopback(other)
-end
-
--- The host and the port of a URL; nil where it has none.
-local function address_of(url)
-  local host, port = url:match "^%a[%w+.-]*://[^/]-([^/@:]+):(%d+)"
-  return host or url:match "^%a[%w+.-]*://([^/@:]+)", math.tointeger(port)
+  return one.host == other.host or one.is_loopback and other.is_loopback
 end
 
 -- Whether the modality with these settings is the Orthanc that tells this /system, and that is asked at the URL. Orthancs on different
 -- hosts may have the same AE title and port.
 local function is_modality(settings, system, url)
-  local host = address_of(url)
-  return settings.AET == system.DicomAet and math.tointeger(settings.Port) == system.DicomPort and type(settings.Host) == "string"
-    and host ~= nil and is_same_host(settings.Host, host)
+  local is_alike = settings.AET == system.DicomAet and math.tointeger(settings.Port) == system.DicomPort
+  local host, own = is_alike and type(settings.Host) == "string" and address_of_host(settings.Host), address_of(url)
+  return host and own and is_same_host(host, own) or false
 end
 
 -- The checks below return true | nil, err. An error of a server is one of the run: without its answer nothing shows that a run does not
@@ -98,9 +99,10 @@ local function check_peer(client, peer)
   elseif type(entry.Url) ~= "string" then
     return true
   end
-  local host, port = address_of(entry.Url)
-  local own, own_port = address_of(native.url(client))
-  if host and own and port and (port == own_port and is_same_host(host, own) or port == system.HttpPort and is_loopback(host)) then
+  local to, own = address_of(entry.Url), address_of(native.url(client))
+  -- behind a proxy several Orthancs share a host and a port, and have different paths
+  local is_own_url = to and own and to.port == own.port and to.path == own.path and is_same_host(to, own)
+  if is_own_url or to and to.is_loopback and to.port == system.HttpPort then
     usage("'from' and 'to' are the same: the peer '%s' is this Orthanc itself", peer.peer)
   end
   return true
