@@ -212,6 +212,7 @@ function transfer.run(given, control)
   end
   local opened, err = open(plan, given, control)
   if not opened then
+    view:fail(err)
     return nil, err
   end
   local L <close> = opened
