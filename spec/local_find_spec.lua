@@ -2,6 +2,7 @@
 local expect = require "spec.support.expect"
 local json = require "modalua.json"
 local modalua = require "modalua"
+local matching = require "spec.support.part" "core.matching"
 local orthanc = require "spec.support.orthanc"
 local samples = require "modalua.samples"
 local versions = require "spec.support.versions"
@@ -54,27 +55,55 @@ for _, version in ipairs(versions) do
       assert.are.equal(1, count { StudyID = 6, QueryRetrieveLevel = "STUDY" })
     end)
 
-    it("removes resources that contradict a filter, and says how many", function()
-      local made = assert(client:post("/tools/create-dicom", { Tags = { PatientID = "UNDATED", StudyDate = "",
-        StudyDescription = "no date" } }))
-      local query = { StudyDate = "-20190101" } -- Orthanc takes a study without a date for an early one
-      local found = assert(client:find { Level = "Study", Query = query, Expand = true })
+    it("finds nothing without a date or a time by a range that is open at its start, at every level", function()
+      local function make(tags)
+        return assert(client:post("/tools/create-dicom", { Tags = tags })).ParentPatient
+      end
+      local undated = make { PatientID = "UNDATED", PatientBirthDate = "", StudyDate = "", StudyTime = "", SeriesDate = "",
+        InstanceCreationDate = "" }
+      local dated = make { PatientID = "DATED", PatientBirthDate = "19010203", StudyDate = "19990101", StudyTime = "00",
+        SeriesDate = "19990101", InstanceCreationDate = "19990101" }
+      finally(function()
+        for _, patient in ipairs { undated, dated } do
+          assert(client:delete("/patients/" .. patient))
+        end
+      end)
+      for level, ranges in pairs {
+        Patient = { PatientBirthDate = "-19500101" },
+        Study = { StudyDate = "-20190101", ["0008,0020"] = "-20190101", StudyTime = "-0001" },
+        Series = { StudyDate = "-20190101", SeriesDate = "-20190101" },
+        Instance = { StudyDate = "-20190101", SeriesDate = "-20190101", InstanceCreationDate = "-20190101" },
+      } do
+        for tag, range in pairs(ranges) do
+          for expand in pairs { [true] = true, [false] = true } do
+            local function found(id)
+              local list = assert(client:find { Level = level, Query = { PatientID = id, [tag] = range }, Expand = expand })
+              return { #list, list.ignored }
+            end
+            assert.are.same({ 0 }, found "UNDATED", level .. " " .. tag)
+            assert.are.same({ 1 }, found "DATED", level .. " " .. tag)
+          end
+        end
+      end
+      local found = assert(client:find { Level = "Study", Query = { StudyDate = "-20190101" }, Expand = true })
       for _, study in ipairs(found) do
         assert.is_true(study.MainDicomTags.StudyDate < "20190102" and study.MainDicomTags.StudyDate ~= "")
       end
-      assert.are.same({ StudyDate = 3 }, found.ignored) -- two of the samples have no date either
-      contains(found.warning, "contradict the filter StudyDate")
-      local identifiers = assert(client:find { Level = "Study", Query = query })
-      for i, study in ipairs(found) do
-        assert.are.equal(study.ID, identifiers[i])
-      end
-      assert.are.same({ #found, { StudyDate = 3 } }, { #identifiers, identifiers.ignored })
+      assert.are.same({ #found, nil }, { count { StudyDate = "-20190101" }, found.ignored })
+    end)
+
+    it("takes a filter that begins with '-' for a range only where the tag is a date or a time", function()
+      local made = assert(client:post("/tools/create-dicom", { Tags = { PatientID = "-5", StudyDate = "" } }))
       for expand in pairs { [true] = true, [false] = true } do
-        assert.is_nil(assert(client:find { Level = "Study", Query = { PatientID = "UNDATED" }, Expand = expand }).ignored)
-        found = assert(client:find { Level = "Study", Query = { PatientID = "UNDATED", StudyDate = "-20190101" }, Expand = expand })
-        assert.are.same({ 0, { StudyDate = 1 } }, { #found, found.ignored }) -- although no other one shows a date
+        assert.are.equal(1, #assert(client:find { Level = "Study", Query = { PatientID = "-5" }, Expand = expand }))
       end
       assert(client:delete("/patients/" .. made.ParentPatient))
+      for key, expected in pairs { PatientID = "-5", ExposureTime = "-5", StudyDate = "00000000-5", StudyTime = "00-5",
+        ["0008,0020"] = "00000000-5", DateOfSecondaryCapture = "00000000-5", TimeOfSecondaryCapture = "00-5",
+        AcquisitionDateTime = "0000-5" } do
+        assert.are.equal(expected, matching.with_start(key, "-5"), key)
+      end
+      assert.are.equal("20190101-", matching.with_start("StudyDate", "20190101-"))
     end)
 
     it("refuses filters that match nothing in the index, and names the right level or tag", function()

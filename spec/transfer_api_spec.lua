@@ -136,6 +136,14 @@ describe("transfer.run refuses", function()
     fails("unknown_peer", { from = client, to = client:peer "far" }, "the server knows no peer 'far' to send to")
   end)
 
+  it("what fails for another reason than the call, with a log that tells it", function()
+    local log = folder .. "/failed.log"
+    local err = expect.fails({ code = "unknown_peer" }, transfer.run(options { from = client, to = client:peer "far", log = log }))
+    expect.contains(served.read_file(log) or "there is no log", err.message)
+    expect.fails({ code = "usage" }, transfer.run(options { ledger = folder, log = log .. ".2" }))
+    assert.is_nil(served.read_file(log .. ".2"))
+  end)
+
   it("a ledger that cannot be one, before the server is asked", function()
     local err = expect.fails({ kind = "refused", code = "usage" }, transfer.run(options { ledger = folder }))
     expect.contains(err.message, "is a folder")

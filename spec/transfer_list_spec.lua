@@ -226,7 +226,7 @@ describe("A list", function()
   it("may be in Latin-1; else a line that is not UTF-8 is named", function()
     local text = "Name,AccessionNumber\nDoe,A1\nM\xfcller,\xdc2\n"
     assert.are.same({ "A1", "Ü2" }, (values_of(text, { column = "AccessionNumber", encoding = "latin1" })))
-    refuses("list.csv: line 3 is not UTF%-8: save the file as UTF%-8, or give encoding = \"latin1\"",
+    refuses("list.csv': line 3 is not UTF%-8: save the file as UTF%-8, or give encoding = \"latin1\"",
       { file = write(text), column = "AccessionNumber" })
     refuses("the encoding must be \"utf%-8\" or \"latin1\" %('cp1252' was given%)", { file = write(text), encoding = "cp1252" })
   end)
@@ -245,10 +245,10 @@ describe("A list", function()
     refuses("the file is empty", { file = write "" })
     refuses("items has no field 'colum'; the fields are file, column and encoding", { file = "x", colum = "y" })
     refuses("items.column must be a string %(a number was given%)", { file = "x", column = 1 })
-    refuses("list.csv: line 2: a quote %(\"%) is not closed", { file = write "AccessionNumber\n\"A1\n" })
+    refuses("list.csv': line 2: a quote %(\"%) is not closed", { file = write "AccessionNumber\n\"A1\n" })
     refuses("Is a directory", { file = folder })
-    refuses("/dev/zero: it has more than 64 MB: save it as a file", { file = "/dev/zero" })
-    refuses("/dev/null: the file is empty", { file = "/dev/null" })
+    refuses("'/dev/zero': it has more than 64 MB: save it as a file", { file = "/dev/zero" })
+    refuses("'/dev/null': the file is empty", { file = "/dev/null" })
   end)
 
   it("may be rows", function()

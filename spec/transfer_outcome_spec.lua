@@ -117,6 +117,36 @@ describe("The time until the job of a transfer is first asked for", function()
   end)
 end)
 
+describe("The destination of a C-MOVE, of which only the AE title is known,", function()
+  -- What Send:echo_destination returns, with a server that gives these answers; false: it does not answer.
+  local function echo(system, modalities)
+    local silence = native.fail("system", "network", nil, "the server is away")
+    local client = client_of {}
+    function client.system() return system or nil, not system and silence or nil end
+    function client.modalities() return modalities or nil, not modalities and silence or nil end
+    function client.modality() return { echo = function() return true end } end
+    local sender = send.new { client = client, level = "Study", source = { modality = "pacs" },
+      destination = { kind = "aet", aet = "FAR" } }
+    local answers, err, side = sender:echo_destination()
+    return { answers, err == silence, side }
+  end
+
+  local OURS <const>, FAR <const> = { DicomAet = "LOCAL" }, { far = { AET = "FAR", Host = "10.0.0.9", Port = 104 } }
+
+  it("answers when a modality of this server has the title", function()
+    assert.are.same({ true, false }, echo(OURS, FAR))
+  end)
+
+  it("cannot be asked when no modality has it", function()
+    assert.are.same({ nil, false }, echo(OURS, {}))
+  end)
+
+  it("is not blamed when this server does not answer", function()
+    assert.are.same({ false, true, "server" }, echo(false, FAR))
+    assert.are.same({ false, true, "server" }, echo(OURS, false))
+  end)
+end)
+
 describe("A worker counts as failed", function()
   it("what the ledger has or gets, not what it gave up, nor what another worker has", function()
     local worker = worker_of(client_of {}, { kind = "modality", modality = { modality = "archive" } }, { verify = "job", retries = 0 },
@@ -289,6 +319,13 @@ describe("A transfer at its last items", function()
     assert.are.same({}, worker.losers)
     refuse(worker, 1, 0x0122, 7, 8)
     assert.are.same({ 7, 8 }, worker.losers)
+  end)
+
+  it("is not there yet while the destination does not answer", function()
+    local worker = worker_with({ 7 }, false)
+    refuse(worker, 0, 0xA702, 7)
+    refuse(worker, 900, 0xA702, 7)
+    assert.are.same({}, worker.losers)
   end)
 
   it("is not there yet while an item was not tried, however many have failed and ended", function()

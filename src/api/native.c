@@ -1,6 +1,7 @@
 #include "api/native.h"
 
 #include <lauxlib.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -130,6 +131,17 @@ static int native_l_url(lua_State *L)
 {
     lua_pushstring(L, http_server_url(client_check(L, 1)->server));
     return 1;
+}
+
+static int native_l_address(lua_State *L)
+{
+    http_address a;
+    if (!http_address_parse(&a, luaL_checkstring(L, 1)))
+        return 0;
+    lua_pushstring(L, a.host);
+    lua_pushinteger(L, (lua_Integer)strtol(a.port, NULL, 10));
+    lua_pushboolean(L, a.loopback);
+    return 3;
 }
 
 static const char follow_key; /* of the host's function in the registry */
@@ -403,6 +415,9 @@ static const luaL_Reg functions[] = {
 
     /* url(client) -> text. Its server's, without credentials. */
     { "url", native_l_url },
+    /* address(url) -> host, port, whether it is this machine | nil. Of an http:// or https:// URL; the host is in
+     * lower case, and an IPv6 address in brackets. */
+    { "address", native_l_address },
     /* certificate_end(client) -> text | nil [, error]. Until when its server's certificate is valid. */
     { "certificate_end", certificate_l_end },
     /* follow(client) -> function | nil. The host's modalua_config.follow, for a client of the host's transport. */

@@ -251,6 +251,17 @@ const char *http_server_base(const http_server *s);
  * it. */
 bool http_server_is_below(const http_server *s, const http_server *other);
 
+/* Where an http:// or https:// URL leads. */
+typedef struct http_address {
+    char host[320]; /* in lower case, an IPv6 address in brackets; an IPv6 zone follows after '%' */
+    char port[8];   /* the scheme's when the URL names none */
+    bool loopback;
+} http_address;
+
+/* Parses a URL as a server's, with or without credentials. False: it is no such URL, or there is not enough
+ * memory. Does not initialise libcurl. */
+bool http_address_parse(http_address *a, const char *url);
+
 /* ---- transfers ---- */
 
 /* Starts a transfer, or lets it wait for its turn, or ends it when the gate refuses it. False: not enough

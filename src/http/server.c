@@ -104,27 +104,39 @@ static bool host_is_loopback(const char *host)
            (strncmp(host, "127.", 4) == 0 && host[strspn(host, "0123456789.")] == '\0');
 }
 
-/* The name of the origin is host:port, in lower case. The same IPv6 address in another zone is another
- * host. */
-static bool server_open_origin(http_server *s, CURLU *u)
+/* The same IPv6 address in another zone is another host. */
+static bool read_address(CURLU *u, http_address *a)
 {
-    char *host = NULL, *port = NULL, *zone = NULL, name[400];
+    char *host = NULL, *port = NULL, *zone = NULL;
     bool ok = curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && strlen(host) < 256 &&
               curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK;
     curl_url_get(u, CURLUPART_ZONEID, &zone, 0);
-    ok = ok && (!zone || strlen(zone) < 64);
+    ok = ok && (!zone || strlen(zone) < 60);
     if (ok) {
         for (char *p = host; *p; p++)
             *p = (char)tolower((unsigned char)*p);
-        s->loopback = host_is_loopback(host);
-        s->numeric = s->loopback || host[0] == '[' || !host[strspn(host, "0123456789.")];
-        snprintf(name, sizeof name, "%s%s%s:%s", host, zone ? "%" : "", zone ? zone : "", port);
-        s->origin = origin_open(s->h, name);
+        a->loopback = host_is_loopback(host);
+        snprintf(a->host, sizeof a->host, "%s%s%s", host, zone ? "%" : "", zone ? zone : "");
+        snprintf(a->port, sizeof a->port, "%s", port);
     }
     curl_free(host);
     curl_free(port);
     curl_free(zone);
-    return ok && s->origin != NULL;
+    return ok;
+}
+
+/* The name of the origin is host:port. */
+static bool server_open_origin(http_server *s, CURLU *u)
+{
+    http_address a;
+    char name[sizeof a.host + sizeof a.port + 1];
+    if (!read_address(u, &a))
+        return false;
+    s->loopback = a.loopback;
+    s->numeric = a.loopback || a.host[0] == '[' || !a.host[strspn(a.host, "0123456789.")];
+    snprintf(name, sizeof name, "%s:%s", a.host, a.port);
+    s->origin = origin_open(s->h, name);
+    return s->origin != NULL;
 }
 
 static bool server_set_url(http_server *s, CURLU *u)
@@ -159,14 +171,23 @@ static const char *parse_url(CURLU *u, const char *url, unsigned flags, const ch
     return *schemes ? NULL : unsupported;
 }
 
+static const char *const web_schemes[] = { "http", "https", NULL };
+
+bool http_address_parse(http_address *a, const char *url)
+{
+    CURLU *u = curl_url();
+    bool ok = u && !parse_url(u, url, 0, web_schemes, no_memory, no_memory) && read_address(u, a);
+    curl_url_cleanup(u);
+    return ok;
+}
+
 static const char *server_parse(http_server *s, CURLU *u, const http_options *o)
 {
-    static const char *const schemes[] = { "http", "https", NULL };
     static const char no_scheme[] =
         "the URL has no scheme; write it as http://host:8042 or https://host";
     bool has_scheme = strstr(o->url, "://") != NULL;
     const char *fault =
-        parse_url(u, o->url, 0, schemes,
+        parse_url(u, o->url, 0, web_schemes,
                   has_scheme ? "the URL is not valid; write it as http://host:8042" : no_scheme,
                   has_scheme ? "only http:// and https:// URLs are supported" : no_scheme);
     if (!fault)

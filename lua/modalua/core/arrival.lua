@@ -58,7 +58,7 @@ local function name_of(modalities, aet)
   return name, ("this server knows no modality with the AE title %s"):format(aet)
 end
 
--- Returns the place that a transfer goes to; nil and the reason when it cannot be asked.
+-- Returns the place that a transfer goes to; nil and the reason when it cannot be asked: an error when this server has not answered.
 function arrival.destination(data)
   local client, aet = data.client, data.target
   if data.op == "store" then
@@ -70,13 +70,22 @@ function arrival.destination(data)
     end
     return holdings.modality(data.modality)
   end
-  local system = aet and client:system()
-  if not aet or system and system.DicomAet == aet then
+  if not aet then
+    return holdings.here(client)
+  end
+  local system, err = client:system()
+  if system and system.DicomAet == aet then
     return holdings.here(client)
   elseif data.to then
     return holdings.modality(client:modality(data.to))
+  elseif not system then
+    return nil, err
   end
-  local name, why = name_of(client:modalities { expand = true } or {}, aet)
+  local modalities, failure = client:modalities { expand = true }
+  if not modalities then
+    return nil, failure
+  end
+  local name, why = name_of(modalities, aet)
   return name and holdings.modality(client:modality(name)), why
 end
 

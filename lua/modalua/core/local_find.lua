@@ -1,6 +1,5 @@
 -- core.local_find: client:find, a search in what this Orthanc itself holds.
 local require = ...
-local find_notes = require "core.find_notes"
 local json = require "modalua.json"
 local local_parts = require "core.local_parts"
 local matching = require "core.matching"
@@ -39,8 +38,8 @@ local function tags_of(resource)
   return tags
 end
 
--- Holds resources against the filters, as find does the answers of a modality: the server gives undated studies for a range of dates that
--- is open at its start. Its index needs no proof, so tags that it does not show do not count.
+-- Holds resources against the filters, as find does the answers of a modality. The server's index needs no proof, so tags that it does not
+-- show do not count.
 local function without_contradictions(search, list)
   local rows, kept, notes = {}, json.array {}, {}
   if not gives_tables(search.body) then
@@ -49,10 +48,7 @@ local function without_contradictions(search, list)
   for i, resource in ipairs(list) do
     rows[i] = tags_of(resource)
   end
-  native.check_answers(rows, search.body.Query, nil, notes)
-  for name, n in pairs(matching.drop_empty(rows, search.body.Query)) do
-    find_notes.add_ignored(notes, name, n)
-  end
+  native.check_answers(rows, search.query, nil, notes)
   if not notes.ignored then
     return list
   end
@@ -192,15 +188,6 @@ local function ask(search, limit, complete)
   return list and without_contradictions(search, list), err
 end
 
--- The identifiers of resources, as the caller wants them, with what there is to say about the list.
-local function identifiers_of(search, list)
-  local identifiers = json.array {}
-  for i, resource in ipairs(list) do
-    identifiers[i] = resource.ID
-  end
-  return native.with_notes(identifiers, search.notes)
-end
-
 local function run(search, complete)
   local first_only = search.limit > 0 and search.since == 0
   local list, err = ask(search, first_only and search.limit or nil, complete)
@@ -237,7 +224,6 @@ local function read_filter(search, key, value, keep)
   elseif not is_filter then
     return true
   end
-  search.opens = search.opens or value:find "^ *%-%d" ~= nil
   search.computed = search.computed or number and number >= FIRST_NUMBER and number <= LAST_NUMBER
   if number == MODALITIES_IN_STUDY then
     search.counted = "Series" -- by way of which it is found
@@ -245,8 +231,9 @@ local function read_filter(search, key, value, keep)
   return true
 end
 
--- The Query as it is sent; nil and a message when a filter cannot be sent.
+-- Sets search.query to the filters as they are meant. Returns the Query as it is sent; nil and a message when a filter cannot be sent.
 local function read_query(search, query, keep)
+  search.query = {}
   local sent, why = steps.filter(search.operation.op, search.level, query, keep)
   for key, value in pairs(sent or {}) do
     local good
@@ -254,6 +241,7 @@ local function read_query(search, query, keep)
     if not good then
       return nil, why
     end
+    search.query[key], sent[key] = value, matching.with_start(key, value)
   end
   return sent, why
 end
@@ -283,21 +271,11 @@ function local_find.find(client, data)
     return steps.failed(operation, "refused", nil, why)
   end
   body.Query = query
-  -- only tags show which resources a range that is open at its start does not describe
-  local hidden = search.opens and not gives_tables(body)
-  body.Expand = hidden or body.Expand
   local known, err = steps.check_version(operation, newest, search.computed and PAGED or nil, "a filter by a number of series or instances")
   if not known then
     return nil, err
   end
-  local list
-  list, err = run(search, steps.at_least(operation, PAGED))
-  if hidden and list then
-    return identifiers_of(search, list)
-  elseif hidden and err.found then
-    err.found = identifiers_of(search, err.found)
-  end
-  return list, err
+  return run(search, steps.at_least(operation, PAGED))
 end
 
 return local_find

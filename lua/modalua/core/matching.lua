@@ -25,35 +25,14 @@ function matching.has_filter(query)
   return false
 end
 
--- The names of the filters of a query that are ranges of dates or times, and are open at their start. An Orthanc also finds by one what has
--- an empty value there, which the range does not describe.
-local function open_ranges(query)
-  local names = {}
-  for key, value in pairs(query) do
-    local name = select(3, native.tag(key)) or key
-    names[#names + 1] = tostring(value):find "^ *%-%d" and (name:find "Date$" or name:find "Time$") and name or nil
-  end
-  return names
-end
+local LEAST <const> = { DA = "00000000", TM = "00", DT = "0000" }
 
--- Removes rows of what an Orthanc itself has found, in which an open range finds an empty value. Returns the numbers of these by the names
--- of the filters.
-function matching.drop_empty(rows, query)
-  local names, kept, dropped = open_ranges(query), 0, {}
-  for i = 1, #rows do
-    local row, why = rows[i], nil
-    for _, name in ipairs(names) do
-      why = why or (row[name] == "" and name or nil)
-    end
-    rows[i] = nil
-    if why then
-      dropped[why] = (dropped[why] or 0) + 1
-    else
-      kept = kept + 1
-      rows[kept] = row
-    end
-  end
-  return dropped
+-- The value of a filter as an Orthanc is asked for it. By a range of dates or times that is open at its start, an Orthanc also finds what
+-- has an empty value, which the range does not describe: it compares texts. A start that is not above any date or time excludes that.
+function matching.with_start(key, value)
+  local facts = value:find "^ *%-%d" and native.tag_facts(native.keyword(key) or key)
+  local least = facts and LEAST[facts.vr]
+  return least and least .. matching.trimmed(value) or value
 end
 
 return matching

@@ -292,8 +292,7 @@ local function read_file(items, level)
     return nil, ("the encoding must be \"utf-8\" or \"latin1\" ('%s' was given)"):format(native.text_shown(items.encoding))
   end
   local function fault(message)
-    local name = native.text_shown(items.file)
-    return nil, ("%s: %s"):format(name:find " " and "'" .. name .. "'" or name, message)
+    return nil, ("'%s': %s"):format(native.text_shown(items.file), message)
   end
   local text, problem = csv.text_of(items.file)
   if problem then

@@ -68,8 +68,7 @@ function local_items.read(client, level, identifiers, names, tag)
   return not failure and list or nil, failure
 end
 
--- The items for identifiers, with their places in the order. They are held against the query, as the remote finder does with answers: the
--- server gives undated studies for a range of dates that is open at its start.
+-- The items for identifiers, with their places in the order. They are held against the query, as the remote finder does with answers.
 local function items_of(order, query, ...)
   local found, err = local_items.read(...)
   if not found then
@@ -79,7 +78,6 @@ local function items_of(order, query, ...)
   for i, one in ipairs(found) do
     rows[i], one.tags.item = one.tags, one.item
   end
-  matching.drop_empty(rows, query or {})
   native.check_answers(rows, query or {}, nil, {})
   for i, row in ipairs(rows) do
     items[i], row.item.rank = row.item, found_items.rank(row.item, order)

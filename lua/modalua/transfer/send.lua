@@ -151,18 +151,21 @@ end
 
 -- Whether a destination answers of which only the AE title is known: a modality of this server may have it. nil when none has.
 local function echo_title(self)
-  local place = arrival.destination { op = OP, client = self.client, target = self.destination.aet }
+  local place, why = arrival.destination { op = OP, client = self.client, target = self.destination.aet }
   if place and place.modality then
     return place.modality:echo()
   elseif place then
     return has_system(place.client)
+  elseif native.is_error(why) then -- it is not known whether this server has it
+    return false, why, "server"
   elseif self.arrived_at then
     local answers, err = has_system(self.arrived_at)
     return answers, err, "arrived_at"
   end
 end
 
--- Whether the destination answers; false, an error, and "arrived_at" when that was asked. nil when this server cannot ask it.
+-- Whether the destination answers; false, an error, and "arrived_at" or "server" when that one is silent. nil when this server cannot
+-- ask the destination.
 function Send:echo_destination()
   local to = self.destination
   if to.kind == "aet" then

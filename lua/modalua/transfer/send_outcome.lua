@@ -151,7 +151,7 @@ local function is_at_last(self, group, side)
   if now - latest < points.seconds(LAST_SECONDS) or not have_all_failed(self, last) then
     return false
   end
-  return side ~= "to" or self.send:echo_destination() ~= nil
+  return side ~= "to" or self.send:echo_destination() == true
 end
 
 -- A transfer has ended well that began at that time.

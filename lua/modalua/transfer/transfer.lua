@@ -293,6 +293,7 @@ function transfer.run(given, control)
     return waits_for_server(L, view, tell, control)
   end)
   if not opened then
+    view:fail(err)
     return nil, err
   end
   local L <close> = opened

@@ -321,16 +321,25 @@ function View:line()
   end
 end
 
--- Removes the six lines, and ends the log. A log that was made for a run that has not begun is removed: its call was wrong.
-function View:close()
+-- The run has not begun, for this reason: the log tells it, unless the call was wrong.
+function View:fail(err)
+  self.was_wrong = err.code == "usage"
+  if not self.was_wrong then
+    write_log(self, err.message)
+  end
+end
+
+-- Removes the six lines, and ends the log. A new log of a call that was wrong is removed, also of one that has thrown an error before there
+-- was a ledger.
+function View:close(thrown)
   if self.draws then
     native.show_lines ""
     self.draws = false
   end
   if io.type(self.log) == "file" then
     self.log:close()
-    if self.made and not self.ledger then
-      os.remove(self.made)
+    if self.new_log_path and not self.ledger and (self.was_wrong or thrown ~= nil) then
+      os.remove(self.new_log_path)
     end
   end
 end
@@ -347,7 +356,7 @@ local function open_log(self, target)
   if not file then
     return nil, ("the log cannot be written: %s"):format(why)
   end
-  self.log, self.made = file, is_new and target or nil
+  self.log, self.new_log_path = file, is_new and target or nil
   return true
 end
 
