@@ -280,7 +280,7 @@ function local_find.find(client, data)
     limit = take_number(body, "Limit"), notes = {} }
   local query, why = read_query(search, body.Query, data.keep)
   if not query then
-    return steps.failed(operation, "refused", nil, why)
+    return steps.failed(operation, "refused", "bad_filter", why)
   end
   body.Query = query
   -- only tags show which resources a range that is open at its start does not describe
