@@ -117,6 +117,9 @@ for _, version in ipairs(versions) do
         states[#states + 1] = assert(json.decode(line)).state
       end
       assert.are.same({ "stored", "failed", "already_stored" }, states)
+      local short = shell [[cd "$D" && printf x >a && "$M" upload a]] -- a name that stands in each sentence
+      assert.are.equal(1, short.status)
+      assert.matches("^modalua: 'a': upload /instances: [^\n]+\n", short.err)
       local found = assert(client:find { Level = "Study", Query = { PatientID = "UPLOADED" } })
       assert.are.equal(1, #found)
       assert(client:delete("/studies/" .. found[1]))
