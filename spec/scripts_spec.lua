@@ -17,7 +17,7 @@ local RECIPES = { "echo_all", "find_studies", "pull_cohort", "nightly_prefetch",
   "worklist_table", "compare_archives", "anonymise_and_send", "upload_folder", "export_zip", "watch_jobs" }
 local OTHERS = { "first_steps", "find_and_move", "migrate", "watch_modalities" }
 local LEAST_LINES, MOST_LINES = 15, 40
-local LONGER = { echo_all = 82, prefetch_priors = 47, route_stable_studies = 111, find_studies = 41 }
+local LONGER = { echo_all = 82, prefetch_priors = 53, route_stable_studies = 128, find_studies = 41 }
 
 local function lines_of(text)
   local lines = {}
