@@ -105,7 +105,7 @@ end
 
 -- Templates of package.path, separated by ';'.
 local function module_path(value)
-  local good = text(value) ~= nil
+  local good = text(value) ~= nil and value:find "[^;]" ~= nil
   for template in (good and value or ""):gmatch "[^;]+" do
     good = good and template:sub(1, 1) == "/" and template:find("?", 1, true) ~= nil
   end
