@@ -313,7 +313,7 @@ for _, version in ipairs(versions) do
       end
       local state, text, errors = destination("ok3", "--to", "othr")
       assert.are.equal("failed", state)
-      contains(text, "the server knows no modality 'othr'; did you mean 'other'? (--to-aet is for AE titles that it lacks)")
+      contains(text, "the server knows no modality 'othr'; did you mean 'other'? (--to-aet takes an AE title unknown here)")
       assert.matches("^modalua: %d of %d+ checks FAILED\n$", errors)
     end)
 
