@@ -18,7 +18,9 @@ local options <close> = arguments.read {
 local orthanc = modalua.connect()
 local source, target = orthanc:modality(options.from), orthanc:modality(options.to)
 local known, problem = target:configuration()
-assert(known or problem.code ~= "unknown_modality", problem) -- nothing is brought for a target that the server does not know
+if not known and problem.code == "unknown_modality" then -- nothing is brought for a target that the server does not know
+  error(problem, 0)
+end
 local found <close> = assert(source:find { Level = "Study", Query = options.query })
 if not arguments.announce(options, "send anonymised copies of %d studies from %s to %s", #found.answers, options.from, options.to) then
   return

@@ -23,7 +23,9 @@ if options.from then
   assert(options.dry_run or source:move(found, { max = options.max })) -- without `to`, this Orthanc receives
 end
 local studies = assert(orthanc:find { Level = "Study", Query = options.query, Expand = true })
-assert(#studies <= options.max, "there are more studies than --max")
+if #studies > options.max then
+  arguments.refuse(("--max: there are %d studies, and at most %d are written"):format(#studies, options.max))
+end
 
 for _, study in ipairs(studies) do
   local file = ("%s/%s.zip"):format(options.folder, study.MainDicomTags.StudyInstanceUID)

@@ -18,7 +18,7 @@ local options <close> = arguments.read {
 if options.dry_run then
   return arguments.announce(options, "search %s, and write %s", options.from, options.output or "to standard output")
 end
-local file = options.output and assert(io.open(options.output, "a")) or io.stdout -- before the search, which may take long
+local output <close> = options.output and arguments.output(options, "output") or nil -- before the search, which may take long
 local query = {}
 for _, column in ipairs(COLUMNS) do
   query[column] = ""
@@ -34,7 +34,11 @@ for study in iterator do
 end
 table.sort(studies, function(a, b) return (a.StudyDate or "") < (b.StudyDate or "") end)
 
-file = options.output and assert(io.open(options.output, "w")) or file
-assert(file:write(tables.csv(COLUMNS, studies, { line_end = "\n", safe = true })))
-assert(file:flush())
+local text = tables.csv(COLUMNS, studies, { line_end = "\n", safe = true })
+if output then
+  output:write(text)
+else
+  assert(io.write(text))
+  assert(io.stdout:flush())
+end
 io.stderr:write(("%d studies\n"):format(#studies), walk.warning and "warning: " .. walk.warning .. "\n" or "")

@@ -25,9 +25,12 @@ local query = { PatientID = "", StudyInstanceUID = "", ScheduledProcedureStepSeq
 local priors, failed = {}, 0
 for _, entry in ipairs(assert(orthanc:modality(options.worklist):find_worklist(query))) do
   local found, err = source:find_each("PatientID", { entry.PatientID or "" }, { Query = { StudyDate = "", StudyTime = "" } })
-  failed = failed + (found and 0 or 1)
-  assert(found or err.code ~= "unknown_modality", err)
-  io.stderr:write(found and "" or ("the patient '%s': %s\n"):format(entry.PatientID or "", tostring(err)))
+  if not found and err.code == "unknown_modality" then
+    error(err, 0)
+  elseif not found then
+    failed = failed + 1
+    io.stderr:write(("the patient '%s': %s\n"):format(entry.PatientID or "", tostring(err)))
+  end
   local studies, left = found and found[entry.PatientID] or {}, options.priors
   table.sort(studies, function(a, b) return (a.StudyDate or "") .. (a.StudyTime or "") > (b.StudyDate or "") .. (b.StudyTime or "") end)
   for _, study in ipairs(studies) do
@@ -41,8 +44,13 @@ if priors[1] then
   local name = os.tmpname()
   local ledger = name .. ".ledger"
   local summary, err = transfer.run { ledger = ledger, from = source, to = target, items = priors, dry_run = options.dry_run, yes = true }
-  summary = summary or err.summary or os.remove(name) and error(err, 0)
-  io.stderr:write(err and tostring(err) .. "\n" or "")
+  summary = summary or err.summary
+  if not summary then
+    os.remove(name)
+    error(err, 0)
+  elseif err then
+    io.stderr:write(tostring(err), "\n")
+  end
   for item in transfer.items(ledger) do
     print(item.state, item.patient_id, item.date, item.key, item.message or "")
   end

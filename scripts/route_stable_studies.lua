@@ -27,26 +27,43 @@ local options <close> = arguments.read {
 }
 local orthanc = modalua.connect()
 local KEYS = { to = "string", peer = "string", filters = "table", commit = "number" }
-local chunk, why = loadfile(options.rules, "t", {})
-local is_read, rules = pcall(chunk or arguments.refuse(why))
-local failures = is_read and 0 or arguments.refuse(tostring(rules))
-for i, rule in ipairs(type(rules) == "table" and rules[1] and rules or arguments.refuse "the file must return a list of rules") do
-  for key, value in pairs(type(rule) == "table" and rule or arguments.refuse(("rule %d is no table"):format(i))) do
+local chunk, fault = loadfile(options.rules, "t", {})
+if not chunk then
+  arguments.refuse(fault)
+end
+local is_read, rules = pcall(chunk)
+if not is_read then
+  arguments.refuse(tostring(rules))
+elseif type(rules) ~= "table" or not rules[1] then
+  arguments.refuse "the file must return a list of rules"
+end
+for i, rule in ipairs(rules) do
+  if type(rule) ~= "table" then
+    arguments.refuse(("rule %d is no table"):format(i))
+  elseif not (rule.to or rule.peer) then
+    arguments.refuse(("rule %d has neither `to` nor `peer`"):format(i))
+  end
+  for key, value in pairs(rule) do
     if type(value) ~= KEYS[key] or rule.to and rule.peer or key == "commit" and value <= 0 then
       arguments.refuse(("rule %d: '%s' is not expected here, or its value is wrong"):format(i, key))
     end
   end
-  local _ = rule.to or rule.peer or arguments.refuse(("rule %d has neither `to` nor `peer`"):format(i))
   local query = { StudyInstanceUID = "2.25.0" } -- no study has this UID: a wrong filter is told now, and not at the first study
   for tag, value in pairs(rule.filters or {}) do
     query[tag] = value
   end
-  local is_name, why_not = pcall(rule.peer and orthanc.peer or orthanc.modality, orthanc, rule.peer or rule.to)
+  local is_name, why = pcall(rule.peer and orthanc.peer or orthanc.modality, orthanc, rule.peer or rule.to)
   local is_query, found, err = pcall(orthanc.find, orthanc, { Level = "Study", Query = query })
-  if not is_name or not is_query or not found and (err.kind == "refused" or err.code == "unknown_tag") then
-    arguments.refuse(("rule %d: %s"):format(i, (is_name and (is_query and err.message or found) or why_not):gsub("^[^\n]-:%d+: ", "")))
+  if is_name and is_query and not found and (err.kind == "refused" or err.code == "unknown_tag") then
+    why, is_query = err.message, false
+  elseif is_name and not is_query then
+    why = found
+  end
+  if not (is_name and is_query) then
+    arguments.refuse(("rule %d: %s"):format(i, tostring(why):gsub("^[^\n]-:%d+: ", "")))
   end
 end
+local failures = 0
 
 -- Whether it may help to ask again: the server, the way to the destination, or the destination has failed, and not this study.
 local function may_pass(err)

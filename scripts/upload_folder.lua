@@ -32,7 +32,7 @@ if not arguments.announce(options, "store %d files from %s", #files, options.fol
 end
 
 local orthanc = modalua.connect()
-local journal = assert(io.open(options.journal, "a"))
+local journal = arguments.open(options, "journal", "a")
 modalua.task.map(files, function(path)
   local answer, err = orthanc:upload(path)
   if answer then

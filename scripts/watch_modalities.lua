@@ -117,8 +117,7 @@ local METRICS = {
   { "modalua_modality_since_timestamp_seconds", "when the modality became silent, or answered again", function(one) return one.since end },
 }
 
--- Written beside and renamed, so that no reader sees a half of it.
-local function write_metrics(path)
+local function write_metrics()
   local lines = { "# HELP modalua_server_up 1 when the Orthanc server answers\n# TYPE modalua_server_up gauge",
     "modalua_server_up " .. (server.is_silent and 0 or 1) }
   for _, metric in ipairs(METRICS) do
@@ -128,10 +127,8 @@ local function write_metrics(path)
       lines[#lines + 1] = value and ('%s{name="%s"} %s'):format(metric[1], name:gsub('[\\"]', "\\%0"), value)
     end
   end
-  local file = assert(io.open(path .. ".new", "w"))
-  assert(file:write(table.concat(lines, "\n"), "\n"))
-  assert(file:close())
-  assert(os.rename(path .. ".new", path))
+  local output <close> = arguments.output(options, "metrics")
+  output:write(table.concat(lines, "\n") .. "\n")
 end
 
 -- ---- the rounds ----
@@ -144,7 +141,7 @@ while true do
   assert(not errors, errors and select(2, next(errors)))
   print_table()
   if options.metrics then
-    write_metrics(options.metrics)
+    write_metrics()
   end
   round = round + 1
   if round >= rounds then

@@ -283,6 +283,9 @@ describe("The output of verbs", function()
     end
     contains(run("transfer", "lung.ledger").err, "unknown command 'lung.ledger'; the commands are run, status, pause, ")
     contains(run("transfer", "rnu").err, "unknown command 'rnu'; did you mean 'run'?\n")
+    contains(run("transfer", "means").err, "unknown command 'means'; the commands are run, ")
+    contains(run("transfer").err, "a command is required; the commands are run, ")
+    assert.matches("^modalua: transfer: unknown option '%-%-command'[^;\n]*\n", run("transfer", "set", "L", "--command").err)
   end)
 
   it("is there for programs also where people get a line on standard error alone", function()

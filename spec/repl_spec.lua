@@ -220,6 +220,9 @@ describe("A session", function()
     for _, input in ipairs { "exit", "quit", "exit()", "quit ( ) ;" } do
       assert.are.equal("quit", (line(input)))
     end
+    for _, input in ipairs { "exit(", "exit)" } do
+      assert.are_not.equal("quit", (line(input)))
+    end
     assert.are.equal("history", (line ".history"))
     assert.are.equal("quit", (line ".exit"))
     contains(select(2, line ".help exit"), ".quit")

@@ -17,7 +17,7 @@ local RECIPES = { "echo_all", "find_studies", "pull_cohort", "nightly_prefetch",
   "worklist_table", "compare_archives", "anonymise_and_send", "upload_folder", "export_zip", "watch_jobs" }
 local OTHERS = { "first_steps", "find_and_move", "migrate", "watch_modalities" }
 local LEAST_LINES, MOST_LINES = 15, 40
-local LONGER = { echo_all = 82, pull_cohort = 46, prefetch_priors = 47, route_stable_studies = 111, find_studies = 41 }
+local LONGER = { echo_all = 82, pull_cohort = 46, prefetch_priors = 53, route_stable_studies = 128, find_studies = 41 }
 
 local function lines_of(text)
   local lines = {}
@@ -161,43 +161,45 @@ describe("With the servers of a user,", function()
 
   it("say in one line which argument is wrong, and end with status 2", function()
     for _, case in ipairs {
-      { "migrate --ledger @/l --from pacs --to archive --hours nonsense PatientID=1", "--hours: there is no day 'nonsense'" },
-      { "migrate --ledger @/l --from pacs --to archive --concurrency 0 PatientID=1", "--concurrency must be a whole number" },
+      { "migrate --ledger @/l --from pacs --to archive --hours nonsense PatientID=1", "hours: there is no day 'nonsense'" },
+      { "migrate --ledger @/l --from pacs --to archive --concurrency 0 PatientID=1", "option 'concurrency' must be a whole number" },
       { "migrate --ledger @/l --from pacs --to archive", "'query' or 'items' is needed" },
-      { "migrate --ledger @/l --from pacs --to archive Modality=CT", "Tag=Value…: Modality is not a Study-level attribute" },
-      { "migrate --ledger @/l --from pacs --to pacs PatientID=1", "--from: 'from' and 'to' are the same" },
-      { "migrate --ledger @/l --from pacs --to nosuch PatientID=1", "--to: the server knows no modality 'nosuch'" },
-      { "migrate --ledger @/none/l --from pacs --to archive PatientID=1", "--ledger: the ledger '@/none/l' cannot be opened" },
-      { "migrate --ledger @ --from pacs --to archive PatientID=1", "--ledger: '@' is a folder" },
-      { "nightly_prefetch --worklist nosuch --from pacs --to archive --ledger @/l", "--worklist: 'nosuch': the server knows no modality" },
+      { "migrate --ledger @/l --from pacs --to archive Modality=CT", "Modality is not a Study-level attribute" },
+      { "migrate --ledger @/l --from pacs --to pacs PatientID=1", "'from' and 'to' are the same: the modality 'pacs'" },
+      { "migrate --ledger @/l --from pacs --to nosuch PatientID=1", "the server knows no modality 'nosuch'" },
+      { "migrate --ledger @/none/l --from pacs --to archive PatientID=1", "the ledger '@/none/l' cannot be opened" },
+      { "migrate --ledger @ --from pacs --to archive PatientID=1", "'@' is a folder" },
+      { "nightly_prefetch --worklist nosuch --from pacs --to archive --ledger @/l",
+        "/modalities/nosuch/find-worklist: the server knows no modality" },
       { "nightly_prefetch --worklist ris --from pacs --to archive --ledger @/l --date 2026-01-02 --hours 7",
-        "--hours: '7' is not understood" },
+        "hours: '7' is not understood" },
       { "nightly_prefetch --worklist ris --from pacs --to archive --ledger @/none/l --date 2026-01-02",
-        "--ledger: the ledger '@/none/l-2" },
+        "the ledger '@/none/l-2" },
       { "nightly_prefetch --worklist ris --from pacs --to archive --date 2024-02-30", "there is no day 2024-02-30" },
-      { "pull_cohort --from pacs --to archive --list @/none.csv --result @/r", "--list: '@/none.csv': No such file or directory" },
-      { "pull_cohort --from pacs --to archive --list @ --result @/r", "--list: '@': Is a directory" },
+      { "pull_cohort --from pacs --to archive --list @/none.csv --result @/r", "'@/none.csv': No such file or directory" },
+      { "pull_cohort --from pacs --to archive --list @ --result @/r", "'@': Is a directory" },
       { "pull_cohort --from pacs --to archive --list scripts/cohort.csv --column AccessionNumber --result @/none/r",
-        "--result: the ledger '@/none/r.ledger' cannot be opened" },
+        "the ledger '@/none/r.ledger' cannot be opened" },
       { "pull_cohort --from '' --to archive --list scripts/cohort.csv --result @/r", "--from: the value is empty" },
-      { "prefetch_priors --worklist ris --from nosuch --to archive --date 2026-01-02", "--from: 'nosuch': " },
+      { "prefetch_priors --worklist ris --from nosuch --to archive --date 2026-01-02",
+        "/modalities/nosuch/query: the search for 1 of 1 values failed" },
       { "prefetch_priors --worklist ris --from pacs --to archive --priors 0", "--priors: '0' is not a whole number above 0" },
-      { "find_and_move --from pacs --to nosuch PatientID=MOD-0002", "--to: the server knows no modality 'nosuch' to send to" },
-      { "find_and_move --from pa/cs --to archive PatientID=1", "--from: 'pa/cs' is not a valid name" },
+      { "find_and_move --from pacs --to nosuch PatientID=MOD-0002", "the server knows no modality 'nosuch' to send to" },
+      { "find_and_move --from pa/cs --to archive PatientID=1", "'pa/cs' is not a valid name" },
       { "find_and_move --from pacs --to archive 'PatientID=?*' 'PatientName=*'", "'PatientID=?* PatientName=*' would match everything" },
       { "find_and_move --from pacs --to archive PatientID=", "'PatientID=' has no value and would match everything" },
       { "find_and_move --from pacs --to archive PatientID", "'PatientID' is not Tag=Value" },
       { "find_and_move --from pacs --to archive PatientNam=X", "PatientNam is no DICOM keyword" },
-      { "find_studies --from pacs --output @/none/x PatientID=1", "--output: @/none/x: No such file or directory" },
-      { "compare_archives --from pacs --to nosuch PatientID=1", "--to: 'nosuch': the server knows no modality" },
-      { "anonymise_and_send --from pacs --to nosuch PatientID=1", "--to: 'nosuch': the server knows no modality" },
-      { "export_zip --folder @/none --from pacs AccessionNumber=A100801", "--folder: '@/none/2.25." },
+      { "find_studies --from pacs --output @/none/x PatientID=1", "--output: '@/none/x' cannot be written: No such file or directory" },
+      { "find_studies --from pacs --output /dev/full PatientID=1", "--output: '/dev/full' cannot be written: it is a device or a pipe" },
+      { "compare_archives --from pacs --to nosuch PatientID=1", "/modalities/nosuch/query: the server knows no modality" },
+      { "anonymise_and_send --from pacs --to nosuch PatientID=1", "/modalities/nosuch/configuration: the server knows no modality" },
       { "export_zip NoTag=1", "Unknown DICOM tag" },
       { "upload_folder --folder scripts --journal @/none/x", "--journal: @/none/x: No such file or directory" },
-      { "worklist_table --worklist ris --modality c,t", "--modality: ScheduledProcedureStepSequence[1].Modality = 'c,t'" },
+      { "worklist_table --worklist ris --modality c,t", "ScheduledProcedureStepSequence[1].Modality = 'c,t'" },
       { "echo_all --metrics @/none/x", "--metrics: @/none/x.new: No such file or directory" },
       { "watch_modalities --only pacs,nosuch --rounds 1", "--only: the server knows no modality 'nosuch'" },
-      { "watch_modalities --rounds 1 --metrics @/none/x", "--metrics: @/none/x.new: No such file or directory" },
+      { "watch_modalities --rounds 1 --metrics @/none/x", "--metrics: '@/none/x' cannot be written: No such file or directory" },
       { "watch_modalities --rounds 0", "--rounds: a whole number above 0 is expected" },
       { "watch_jobs --every fast", "--every: 'fast' is not a whole number above 0" },
       { "route_stable_studies --rules @/none --place @/p", "cannot open @/none" },
@@ -215,15 +217,16 @@ describe("With the servers of a user,", function()
   end)
 
   it("say in one line what failed, and show a traceback for a fault of the script", function()
-    local result = play:shell '"$M" scripts/find_studies.lua --from pacs --output /dev/full PatientID=MOD-0002'
+    local result = run("export_zip", "--folder", directory .. "/none", "--from", "pacs", "AccessionNumber=A100801")
     assert.are.equal(1, result.status)
-    assert.matches("^find_studies: No space left on device %(scripts/find_studies%.lua:%d+%)\n$", result.err)
+    assert.matches("^[^\n]+\nexport_zip: download /studies/[^\n]+/none/2%.25%.%d+%.zip' cannot be [^\n]+\n$", result.err)
     result = command.run("-u", "http://127.0.0.1:1", "scripts/find_and_move.lua", "--from", "pacs", "--to", "archive", "PatientID=1")
     assert.are.equal(1, result.status)
     assert.matches("^find_and_move: find /modalities/pacs/query: http://127%.0%.0%.1:1: no connection could be made [^\n]+\n$", result.err)
     local path = directory .. "/fault.lua"
     for code, message in pairs { ["print(nothing.x)"] = "attempt to index a nil value",
-      ["orthanc:modality(options.from):find { Levle = 1 }"] = "unknown key 'Levle'; did you mean 'Level'?" } do
+      ["assert(options.from ~= 'pacs', 'Rules of pacs are missing: No such file')"] = "Rules of pacs are missing: No such file",
+      ["error 'run: pacs: option from'"] = "run: pacs: option from" } do
       served.write_file(path, 'local modalua, arguments = require "modalua", require "modalua.arguments"\n'
         .. 'local options <close> = arguments.read { about = "x", { "--from NAME", "x" } }\nlocal orthanc = modalua.connect()\n' .. code)
       result = play:shell('"$M" ' .. path .. " --from pacs")
@@ -232,6 +235,10 @@ describe("With the servers of a user,", function()
       contains(result.err, message)
       contains(result.err, "\nstack traceback:\n")
     end
+    served.write_file(path, served.read_file(path):gsub("[^\n]*$", "orthanc:modality(options.from):find { Levle = 1 }"))
+    result = play:shell('"$M" ' .. path .. " --from pacs")
+    assert.are.same({ 2, "fault: unknown key 'Levle'; did you mean 'Level'? (" .. path .. ":4)\n`modalua " .. path
+      .. " --help` explains the arguments\n" }, { result.status, result.err })
   end)
 
   it("echo_all prints a table, a line for Nagios, and a file for Prometheus", function()
@@ -302,6 +309,10 @@ describe("With the servers of a user,", function()
     assert.are.equal(3, #lines)
     assert.are.equal("20200115,MOD-0002,SMITH^JOHN^A^DR,CT,A100102,CT CHEST W CONTRAST,2.25.2718281828459045235360287471040000", lines[2])
     contains(run("find_studies", "--from", "pacs", "Modality=CT").err, "Use ModalitiesInStudy.")
+    assert.are.equal(2, run("find_studies", "--from", "nosuch", "--output", path, "PatientID=1").status)
+    assert.are.same(lines, lines_of(served.read_file(path)), "a search that fails leaves the file of an earlier one")
+    assert.are.equal(2, run("find_studies", "--from", "nosuch", "--output", path .. ".none", "PatientID=1").status)
+    assert.is_nil((io.open(path .. ".none")), "a search that fails makes no file")
   end)
 
   it("find_and_move says UNKNOWN when nothing tells whether a study was moved", function()
@@ -537,6 +548,10 @@ describe("With the servers of a user,", function()
     assert.are.equal(0, result.status, result.err)
     assert.matches("^" .. path:gsub("%p", "%%%0") .. "\t%d+ bytes\n$", result.out)
     assert.are.equal(2, select(2, served.output_of("unzip -l " .. path):gsub("%.dcm", "")))
+    assert.are.equal(0, run("export_zip", "--from", "pacs", "--folder", directory, "PatientName=SMITH*").status)
+    result = run("export_zip", "--folder", directory, "--max", "1", "PatientName=SMITH*")
+    assert.are.same({ "", 2 }, { result.out, result.status })
+    contains(result.err, "\nexport_zip: --max: there are 3 studies, and at most 1 are written\n")
   end)
 
   it("upload_folder stores what is not stored yet", function()

@@ -117,6 +117,9 @@ for _, version in ipairs(versions) do
         states[#states + 1] = assert(json.decode(line)).state
       end
       assert.are.same({ "stored", "failed", "already_stored" }, states)
+      local short = shell [[cd "$D" && printf x >a && "$M" upload a]] -- a name that stands in each sentence
+      assert.are.equal(1, short.status)
+      assert.matches("^modalua: 'a': upload /instances: [^\n]+\n", short.err)
       local found = assert(client:find { Level = "Study", Query = { PatientID = "UPLOADED" } })
       assert.are.equal(1, #found)
       assert(client:delete("/studies/" .. found[1]))
@@ -310,7 +313,7 @@ for _, version in ipairs(versions) do
       end
       local state, text, errors = destination("ok3", "--to", "othr")
       assert.are.equal("failed", state)
-      contains(text, "the server knows no modality 'othr'; did you mean 'other'? (--to-aet is for AE titles that it lacks)")
+      contains(text, "the server knows no modality 'othr'; did you mean 'other'? (--to-aet takes an AE title unknown here)")
       assert.matches("^modalua: %d of %d+ checks FAILED\n$", errors)
     end)
 

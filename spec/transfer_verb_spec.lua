@@ -216,6 +216,7 @@ for _, version in ipairs(versions.few) do
       it("refuses what cannot be meant, as wrong usage, in words of the command, and makes no ledger", function()
         local us, own = modalua.connect(servers.LOCAL.url), servers.LOCAL:modality()
         assert(us:put("/modalities/own", own))
+        assert(us:put("/modalities/to", own)) -- a name that is a word of ours
         assert(us:put("/peers/self", { Url = servers.LOCAL.url }))
         assert(us:put("/peers/other", { Url = servers.ARCHIVE.url }))
         local long = directory .. "/long.csv"
@@ -231,6 +232,7 @@ for _, version in ipairs(versions.few) do
           { "--to-aet is the source itself", "--from", "pacs", "--to-aet", "PACS", "PatientID=T1" },
           { "--from and --to are the same: the modality 'own' is this Orthanc itself", "--from-local", "--to", "own", "PatientID=T1" },
           { "--from and --to are the same: the modality 'own' is this Orthanc itself", "--from", "own", "--to-local", "PatientID=T1" },
+          { "--from and --to are the same: the modality 'to' is this Orthanc itself", "--from", "to", "--to-local", "PatientID=T1" },
           { "--from and --to are the same: the peer 'self' is this Orthanc itself", "--from-local", "--to-peer", "self", "PatientID=T1" },
           -- at the source all would be found, and nothing would be sent
           { "--arrived-at is the source itself", "--from-local", "--to-peer", "other", "--arrived-at", servers.LOCAL.url, "PatientID=T1" },
@@ -242,6 +244,7 @@ for _, version in ipairs(versions.few) do
           assert.is_true(#result.err < 1000)
         end
         assert(us:delete "/modalities/own")
+        assert(us:delete "/modalities/to")
       end)
 
       it("refuses a ledger of another transfer", function()

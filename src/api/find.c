@@ -88,7 +88,7 @@ static int find_run(lua_State *L, bool readable)
     q.keep = route_options_table(L, DATA, "keep");
     f->form = answers_read_format(L, FORMAT, "find");
     if (!find_filter_check(L, &q))
-        return call_fail(L, c, "refused", NULL, "%s", lua_tostring(L, -1));
+        return call_fail(L, c, "refused", "bad_filter", "%s", lua_tostring(L, -1));
     if (!q.ascii && q.charset && find_charset_refuse(L, c, q.sent, q.charset))
         return 2;
     f->beyond_ascii = !q.ascii && !q.charset;

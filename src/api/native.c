@@ -287,6 +287,7 @@ static const luaL_Reg functions[] = {
     { "fail", error_l_fail },
     /* usage(message). Throws, and names the script's own line. */
     { "usage", error_l_usage },
+    { "is_usage", error_l_is_usage },
     /* is_error(v) -> boolean. Whether v is an error object. */
     { "is_error", error_l_is },
     /* fields(object) -> list of { name =, help = } | nil. The fields that one of modalua's objects may have. */

@@ -75,7 +75,7 @@ int worklist_find(lua_State *L)
         q.keep = KEEP;
     lua_settop(L, KEEP);
     if (!worklist_query_check(L, &q))
-        return call_fail(L, c, "refused", NULL, "%s", lua_tostring(L, -1));
+        return call_fail(L, c, "refused", "bad_filter", "%s", lua_tostring(L, -1));
     if (!q.ascii && q.charset && find_charset_refuse(L, c, q.sent, q.charset))
         return 2;
     if (find_plan_passes_midnight(L, q.sent))

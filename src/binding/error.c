@@ -9,6 +9,7 @@
 #define ERROR_TYPE "modalua.Error"
 
 static const char metatable_key; /* its address is the place of the metatable in the registry */
+static const char usage_key;     /* that of the text of the last usage error */
 
 void error_raise(lua_State *L)
 {
@@ -181,6 +182,8 @@ void error_usage(lua_State *L, const char *format, ...)
     if (lua_isstring(L, -2))
         lua_pushfstring(L, "%s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
     error_make_shown(L, SHOWN_LINE);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &usage_key);
     error_raise(L);
 }
 
@@ -198,6 +201,14 @@ int error_l_fail(lua_State *L)
 int error_l_usage(lua_State *L)
 {
     error_usage(L, "%s", luaL_checkstring(L, 1));
+}
+
+int error_l_is_usage(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &usage_key);
+    lua_pushboolean(L, !lua_isnil(L, -1) && lua_rawequal(L, 1, -1));
+    return 1;
 }
 
 int error_l_is(lua_State *L)

@@ -70,6 +70,9 @@ int error_l_fail(lua_State *L);
 /* usage(message): error_usage. */
 int error_l_usage(lua_State *L);
 
+/* is_usage(v) -> boolean: whether the value is the text that error_usage threw last. */
+int error_l_is_usage(lua_State *L);
+
 /* is_error(v) -> boolean, for scripts too. */
 int error_l_is(lua_State *L);
 

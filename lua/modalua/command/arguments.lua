@@ -44,23 +44,23 @@ local function reader_of(name, kind)
   end
 end
 
--- Returns what a row adds to the parser: "option", "flag" or "argument", and its properties. The default is filled in later, as it differs
--- in the playground.
+-- Returns what a row adds to the parser: { row =, kind = "option", "flag" or "argument", properties = }. The default is filled in later, as
+-- it differs in the playground.
 local function argument_of(row)
   local name, value = row[1]:match "^(%-%-%S+)%s*(%S*)$"
   if not name then
-    return "argument", { name = row[1], target = "words", args = "*", description = row[2] }
+    return { row = row, kind = "argument", properties = { name = row[1], target = "words", args = "*", description = row[2] } }
   end
-  local target, help = name:sub(3):gsub("-", "_"), row[2]
+  local properties = { name = name, target = (name:sub(3):gsub("-", "_")), description = row[2] }
   if value == "" then
-    return "flag", { name = name, target = target, description = help }
+    return { row = row, kind = "flag", properties = properties }
   end
   if row.default then
-    help = ("%s (default: %s)"):format(help, (tostring(row.default):gsub("%.0$", "")))
+    properties.description = ("%s (default: %s)"):format(row[2], (tostring(row.default):gsub("%.0$", "")))
   end
-  local kind = math.type(row.default)
-  return "option", { name = name, target = target, argname = value, description = help,
-    convert = kind and reader_of(name, kind) or nil }
+  local number = math.type(row.default)
+  properties.argname, properties.convert = value, number and reader_of(name, number) or nil
+  return { row = row, kind = "option", properties = properties }
 end
 
 -- Returns the value of a filter as it is sent.
@@ -96,11 +96,10 @@ local function query_of(words)
 end
 
 -- Fills in what was not given: the default, or in the playground what the row has for it. Refuses when something is needed.
-local function complete(options, rows)
+local function complete(options, taken)
   local in_playground = playground.is_entered()
-  for _, row in ipairs(rows) do
-    local kind, properties = argument_of(row)
-    local key = properties.target
+  for _, one in ipairs(taken) do
+    local row, kind, key = one.row, one.kind, one.properties.target
     if kind == "argument" then
       local words = (options.words[1] or not in_playground) and options.words or { playground_value(row) }
       if not words[1] and not row.optional then
@@ -114,16 +113,17 @@ local function complete(options, rows)
       end
     end
     if options[key] == "" then -- such as a variable of the shell that is not set
-      arguments.refuse(("%s: the value is empty"):format(properties.name))
+      arguments.refuse(("%s: the value is empty"):format(one.properties.name))
     elseif row.tag and options[key] then
       options[key] = to_filter(row.tag, options[key])
     end
   end
 end
 
-local function needs_arguments(rows)
-  for _, row in ipairs(rows) do
-    if argument_of(row) ~= "flag" and not (row.playground or row.default or row.optional) then
+local function needs_arguments(taken)
+  for _, one in ipairs(taken) do
+    local row = one.row
+    if one.kind ~= "flag" and not (row.playground or row.default or row.optional) then
       return true
     end
   end
@@ -132,135 +132,81 @@ end
 
 -- ---- failures of the script ----
 
--- Whether the text has the word, not as a part of a longer one.
-local function has_word(text, word)
-  return text:find("%f[%w_]" .. word .. "%f[^%w_]") ~= nil
-end
+-- The codes of errors of which the arguments of the script are the cause.
+local OF_ARGUMENTS <const> = { usage = true, unknown_tag = true, unknown_modality = true, unknown_peer = true, bad_filter = true }
 
--- Where a value stands in the text, not as a part of a longer word or number; nil: nowhere.
-local function place_of(value, text)
-  local first, last = text:find(value, 1, true)
-  while first and (text:sub(first - 1, first - 1) .. text:sub(last + 1, last + 1)):find "%w" do
-    first, last = text:find(value, first + 1, true)
-  end
-  return first
-end
-
--- The option of which the value stands first in the text; nil: there is none.
-local function option_by_value(options, rows, text)
-  local name, least, length
-  for _, row in ipairs(rows) do
-    local kind, properties = argument_of(row)
-    local value = kind == "option" and options[properties.target]
-    local place = type(value) == "string" and place_of(value, text)
-    if place and (not least or place < least or place == least and #value > length) then
-      name, least, length = properties.name, place, #value
+-- The script ends with an error that it has not caught. A failure of an operation, and the wrong use of a function, are printed in one line
+-- and end the run. A fault of the script itself passes on, and comes with a traceback.
+local function explain(err)
+  if modalua.is_error(err) and err.kind ~= "cancelled" and err.kind ~= "limit" then
+    if OF_ARGUMENTS[err.code] then
+      arguments.refuse(tostring(err))
     end
-  end
-  return name
-end
-
--- Whether the text speaks of the filters.
-local function has_filter(options, text)
-  for tag in pairs(options.query or {}) do
-    if has_word(text, (tag:gsub("%p", "%%%0"))) then
-      return true
-    end
-  end
-  return has_word(text, "query")
-end
-
--- The option of which the name stands in the text, or the filters when it speaks of them; nil: there is none.
-local function option_by_name(options, rows, text)
-  for _, row in ipairs(rows) do
-    local kind, properties = argument_of(row)
-    if kind == "argument" and has_filter(options, text) or has_word(text, properties.target) then
-      return properties.name
-    end
-  end
-end
-
--- Ends the run because of an option, of which the message may speak under the name that it has in Lua.
-local function refuse_option(rows, name, message)
-  local text = message:gsub("^option '([%l_]+)'", "%1")
-  for _, row in ipairs(rows) do
-    local kind, properties = argument_of(row)
-    local own = kind ~= "argument" and properties.name == name and text:match("^" .. properties.target .. "(:? .*)$")
-    text = own and name .. own or text
-  end
-  arguments.refuse((not name or text:sub(1, #name) == name) and text or ("%s: %s"):format(name, text))
-end
-
-local UNKNOWN <const> = { unknown_modality = "modalities", unknown_peer = "peers" }
-
--- The message of an error object, with the name that the server does not know.
-local function message_of(err)
-  local name = UNKNOWN[err.code] and err.message:find(" of this name", 1, true) and (err.path or ""):match "^/%l+/([^/]+)"
-  return name and ("'%s': %s"):format(name, err.message) or err.message
-end
-
--- Whether the arguments of the script are wrong, and not something that it met.
-local function is_of_arguments(options, rows, err)
-  local is_refused = err.kind == "refused" and err.code ~= "too_many"
-  return err.code == "usage" or err.code == "unknown_tag" or UNKNOWN[err.code] ~= nil
-    or is_refused and (err.code == nil or option_by_value(options, rows, err.message) ~= nil)
-end
-
-local function explain_object(options, rows, err)
-  if is_of_arguments(options, rows, err) then
-    local message = message_of(err)
-    local name = option_by_value(options, rows, message)
-    refuse_option(rows, name or err.code == "usage" and option_by_name(options, rows, message) or nil, message)
-  end
-  say(tostring(err))
-  os.exit(1)
-end
-
--- A text that was thrown: "scripts/x.lua:12: run: hours: …" is a wrong use of a function, and "scripts/x.lua:12: y.csv: No such file or
--- directory" a message of the system, which begins with a capital.
-local function explain_text(options, rows, text)
-  local place, message = text:match "^([^\n]-:%d+): ([^\n]*)$"
-  message = message or text
-  local usage = place and message:match "^[%l_]+: (.*)$"
-  local name = option_by_value(options, rows, message)
-  if usage and (name or option_by_name(options, rows, usage)) then
-    refuse_option(rows, name or option_by_name(options, rows, usage), usage)
-  elseif name and message:find ": %u[^:]*$" then
-    refuse_option(rows, name, message)
-  elseif message:find "^%u[^:]*$" or message:find ": %u[^:]*$" then
-    say(place and ("%s (%s)"):format(message, place) or message)
+    say(tostring(err))
     os.exit(1)
   end
+  local text = type(err) == "string" and err:gsub("\nstack traceback:.*$", "") -- stock Lua has put it behind the message
+  if text and native.is_usage(text) then -- "scripts/x.lua:12: run: hours: …"
+    local place, message = text:match "^([^\n]-:%d+): [%w_]+: (.*)$"
+    arguments.refuse(place and ("%s (%s)"):format(message, place) or text)
+  end
 end
 
--- The script ends with an error that it has not caught: prints it in one line, and ends the run. A fault of the script itself passes on,
--- and comes with a traceback.
-local function explain(options, rows, err)
-  if modalua.is_error(err) and err.kind ~= "cancelled" and err.kind ~= "limit" then
-    explain_object(options, rows, err)
-  elseif type(err) == "string" then
-    explain_text(options, rows, (err:gsub("\nstack traceback:.*$", ""))) -- stock Lua has put it behind the message
+-- ---- the files that options name ----
+
+local function refuse_file(name, why)
+  arguments.refuse(("--%s: %s"):format(name:gsub("_", "-"), why))
+end
+
+function arguments.open(given, name, mode)
+  local file, why = io.open(given[name], mode)
+  return file or refuse_file(name, why)
+end
+
+-- A file that appears when it is complete.
+local Output = {}
+Output.__index = Output
+
+function Output:__close()
+  local _ <close> = self.file
+end
+
+function Output:write(text)
+  local good, why = self.file:write(text)
+  if good then
+    good, why = self.file:commit()
   end
+  if not good then
+    error(native.fail("write", "refused", "file", ("'%s' cannot be written: %s"):format(self.path, why)), 0)
+  end
+end
+
+function arguments.output(given, name)
+  local file, why = native.whole_file(given[name])
+  return setmetatable({ file = file or refuse_file(name, ("'%s' cannot be written: %s"):format(given[name], why)), path = given[name] },
+    Output)
 end
 
 -- ---- the functions ----
 
 function arguments.read(rows)
-  local argparse = require "command.argparse"
-  local epilog = SERVER .. (needs_arguments(rows) and "" or NO_ARGUMENTS)
+  local argparse, taken = require "command.argparse", {}
+  for i, row in ipairs(rows) do
+    taken[i] = argument_of(row)
+  end
+  local epilog = SERVER .. (needs_arguments(taken) and "" or NO_ARGUMENTS)
   local parser = argparse("modalua " .. _G.arg[0], rows.about, epilog):help_max_width(MAX_WIDTH)
-  for _, row in ipairs(rows) do
-    local kind, properties = argument_of(row)
-    parser[kind](parser, properties)
+  for _, one in ipairs(taken) do
+    parser[one.kind](parser, one.properties)
   end
   parser:flag { name = "--dry-run", target = "dry_run", description = "only says what it would do" }
   parser.error = function(_, message)
     arguments.refuse((message:gsub("\nDid you mean", "; did you mean")))
   end
   local options = parser:parse(_G.arg)
-  complete(options, rows)
+  complete(options, taken)
   return setmetatable(options, { __close = function(_, err)
-    explain(options, rows, err)
+    explain(err)
   end })
 end
 
@@ -273,8 +219,9 @@ doc.describe(arguments.read, "arguments.read(rows) -> options",
   'Reads the arguments of a script (arg) by a list of rows { "--name VALUE", help }, and returns a table from each name to its value. '
     .. 'A row "--name" without a value is true or nil. The row "Tag=Value…" is filters, which options.query has; dates are as verbs take '
     .. "them. --help and --dry-run (options.dry_run) come by themselves. Wrong arguments are explained, and end the run with status 2. "
-    .. "A variable of the main chunk that holds the options with <close> does the same for what is found out later: a modality that the "
-    .. "server does not know, a file that cannot be read. Every other failure of an operation is one line, and status 1.",
+    .. "Write `local options <close> = arguments.read {...}`: then errors of modalua that the script does not catch are printed in one "
+    .. "line. The status is 2 when an argument is the cause, such as a modality that the server does not know, and otherwise 1. "
+    .. "A fault of the script itself still shows a traceback.",
   {
     options = {
       { "rows", "about", "string", "what the script does, for --help" },
@@ -296,6 +243,20 @@ doc.describe(arguments.refuse, "arguments.refuse(message)",
 if not found.answers[1] then
   require("modalua.arguments").refuse "there is no such study"
 end]=] })
+doc.describe(arguments.open, "arguments.open(given, name [, mode]) -> file",
+  "Opens the file that an option names, as io.open does. When this fails, it names the option, and ends the run with status 2. given is "
+    .. "what arguments.read returned; name is the name of the option there.",
+  { example = [=[
+local arguments = require "modalua.arguments"
+local journal <close> = arguments.open({ journal = os.tmpname() }, "journal", "a")
+journal:write "stored\n"]=] })
+doc.describe(arguments.output, "arguments.output(given, name) -> output",
+  "Begins to write the file that an option names. output:write(text) writes it: the file appears when it is complete, and an older one "
+    .. "stays until then. When the file cannot be made, arguments.output names the option, and ends the run with status 2.",
+  { example = [=[
+local arguments = require "modalua.arguments"
+local output <close> = arguments.output({ output = os.tmpname() }, "output")
+output:write "StudyDate,PatientID\n"]=] })
 doc.describe(arguments.announce, "arguments.announce(given, text, ...) -> boolean",
   "Prints on standard error what the script will do; text and what follows are as for string.format. Returns false with --dry-run, and "
     .. "true otherwise. given is what arguments.read returned.",

@@ -28,7 +28,7 @@ function destination.of(self, to)
   elseif (self:client():system() or {}).DicomAet == to then
     return { TargetAet = to }, ("the AE title %s (the server itself)"):format(to)
   end
-  return nil, self:unknown_modality(to) .. " (--to-aet is for AE titles that it lacks)"
+  return nil, self:unknown_modality(to) .. " (--to-aet takes an AE title unknown here)"
 end
 
 -- ---- whether the source knows it ----

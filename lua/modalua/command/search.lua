@@ -37,15 +37,13 @@ search.count = levels.count
 
 -- ---- the arguments ----
 
--- The value of a filter in DICOM's form. Shows on standard error how a date is sent that was typed in another form. After an error, prints
--- it and ends the run. is_usage: with the status of wrong usage.
-local function value_to_send(self, tag, value, is_usage)
+-- The value of a filter in DICOM's form. Shows on standard error how a date is sent that was typed in another form. A date that is none is
+-- wrong usage.
+local function value_to_send(self, tag, value)
   local sent, why = dates.to_filter(tag, value, self.options.keep)
-  if not sent and is_usage then
+  if not sent then
     self:usage_error("%s", why)
-  end
-  sent = self:must(sent, why)
-  if sent ~= value then
+  elseif sent ~= value then
     self:note("%s=%s", tag, sent)
   end
   return sent
@@ -60,9 +58,8 @@ local function check_column(self, word, before)
   self:usage_error("'%s' is no tag%s", word, is_value and ("; did you mean %s=%s?"):format(before, word) or ", and not Tag=Value")
 end
 
--- Returns the arguments Tag=Value, and Tag, as a query, and the list of their tags. `refuse_empty`: whether Tag= is an error; is_usage:
--- whether a date that is none is wrong usage.
-function search.read(self, refuse_empty, is_usage)
+-- Returns the arguments Tag=Value, and Tag, as a query, and the list of their tags. `refuse_empty`: whether Tag= is an error.
+function search.read(self, refuse_empty)
   local query, order = {}, {}
   for i, argument in ipairs(self.options.tags) do
     if not utf8.len(argument) then
@@ -82,7 +79,7 @@ function search.read(self, refuse_empty, is_usage)
     query[tag], order[i] = value or "", tag
   end
   for _, tag in ipairs(order) do
-    query[tag] = value_to_send(self, tag, query[tag], is_usage)
+    query[tag] = value_to_send(self, tag, query[tag])
   end
   return query, order
 end

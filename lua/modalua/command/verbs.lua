@@ -67,7 +67,7 @@ local function error_printer(name, verb)
     names[i] = command.name
   end
   return function(parser, message)
-    if names[1] and message:find "command" and not message:find "mean" then
+    if names[1] and (message:find "^unknown command '[^\n]*'$" or message == "a command is required") then
       message = ("%s; the commands are %s"):format(message, table.concat(names, ", "))
     end
     message = letters.shown((message:gsub("\nDid you mean", "; did you mean")))

@@ -268,7 +268,7 @@ function local_find.find(client, data)
     limit = take_number(body, "Limit"), notes = {} }
   local query, why = read_query(search, body.Query, data.keep)
   if not query then
-    return steps.failed(operation, "refused", nil, why)
+    return steps.failed(operation, "refused", "bad_filter", why)
   end
   body.Query = query
   local known, err = steps.check_version(operation, newest, search.computed and PAGED or nil, "a filter by a number of series or instances")

@@ -68,6 +68,8 @@ local function is_incomplete(message)
   return message:sub(-5) == "<eof>" and not message:find("unfinished string", 1, true)
 end
 
+local NULL <const> = "nil, and JSON has modalua.json.null" -- what Lua has for null
+
 -- Operators and words of other languages, and their counterparts in Lua.
 local HINTS = {
   { "[^~]!=", "in Lua, 'not equal' is ~=" },
@@ -77,11 +79,11 @@ local HINTS = {
   { "^[^\"']*%S%s*%?%s*[%a_][%w_.:]*%s*$", "?name explains a name when nothing stands before it" },
   { "^%s*!", ".shell ls runs a command of the shell" },
   { "^[^\"']*:%s*[%a_][%w_]*%s*\n", "a method is called with brackets, also without arguments: pacs:echo()" },
-  { "%f[%w_]null%f[^%w_]", "Lua's null is nil; JSON's is modalua.json.null" },
+  { "%f[%w_]null%f[^%w_]", "there is no null; there is " .. NULL },
 }
 
 -- Words of other languages for values of Lua.
-local OTHER_WORDS = { True = "true", False = "false", None = "nil", null = "nil, and JSON has modalua.json.null", undefined = "nil" }
+local OTHER_WORDS = { True = "true", False = "false", None = "nil", null = NULL, undefined = "nil" }
 
 local LEAST_WORD = 3 -- characters of a name for which another one is suggested
 
@@ -347,7 +349,7 @@ local function handle(text)
     pending = help.of_name(topic)
     return nil
   end
-  local word = text:match "^%s*(%a+)%s*%(?%s*%)?%s*;?%s*$"
+  local word = text:match "^%s*(%a+)%s*;?%s*$" or text:match "^%s*(%a+)%s*%(%s*%)%s*;?%s*$"
   if (word == "exit" or word == "quit") and rawget(_G, word) == nil then
     return "quit"
   end
@@ -457,7 +459,7 @@ doc.describe(evaluate.prompt, "evaluate.prompt() -> text",
   'Returns what stands before the prompt: "", or the number of the input after .numbers on.',
   { example = [[print(require("modalua.evaluate").prompt() .. "> ")]] })
 doc.describe(evaluate.show, "evaluate.show([options]) -> warning | nil",
-  "Prints what the last line returned, in the mode of the session. Returns a warning about it that does not belong into a file, with raw.",
+  "Prints what the last line returned, in the mode of the session. With raw, returns the warning about it instead of printing it.",
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },

@@ -20,25 +20,45 @@ local WATCH_SECONDS = 2
 local PASSED = { "add", "level", "several", "all", "concurrency", "join", "hours", "time_zone", "rate", "share", "gap", "retries",
   "max_failed", "verify", "order", "max", "limit_results", "names", "yes", "dry_run", "once", "log", "metrics" }
 
+local OF_LIST = { "column", "encoding" } -- those of the list of --items
+
 -- What messages quote, in words of the command.
 local NAMES = { from = "--from", to = "--to", TargetAet = "--to-aet", arrived_at = "--arrived-at", query = "Tag=Value",
   items = "--items" }
 
 -- ---- calls of the public functions ----
 
--- A message of transfer.transfer with its options as the command has them: "max_failed = 5" is "--max-failed 5", and "'from'" is "--from".
-local function in_words_of_the_command(message)
-  local function option(name)
-    return "--" .. name:gsub("_", "-")
+local function option(name)
+  return "--" .. name:gsub("_", "-")
+end
+
+-- Replaces the names with which the message begins: "'from' and 'to' are the same" is "--from and --to are the same".
+local function with_first_names(message)
+  local place = message:match "^the ledger is new, so ()" or 1
+  while place do
+    local word, behind = message:match("^'(%a[%a_]*)'()", place)
+    local name = NAMES[word]
+    if not name then
+      break
+    end
+    message = message:sub(1, place - 1) .. name .. message:sub(behind)
+    place = message:match("^ %l+ ()'", place + #name)
   end
-  local function setting(name) -- at the beginning of the message, as in "hours: …" and "order must …"
-    return lists.has(PASSED, name) and option(name) or name
+  return message
+end
+
+-- A message of transfer.transfer with its options as the command has them: "max_failed = 5" is "--max-failed 5". What is quoted further
+-- behind may be the name of a modality, and stays.
+local function in_words_of_the_command(message)
+  local function setting(name) -- as in "hours: …" and "order must …"
+    return lists.has(PASSED, name) and option(name) or nil
   end
   local function assignment(name, value)
-    return option(name) .. " " .. value
+    return (lists.has(PASSED, name) or lists.has(OF_LIST, name)) and option(name) .. value or nil
   end
-  message = message:gsub("option '([%l_]+)'", option):gsub("%f[%l_]([%l_]+) = true", option)
-  return (message:gsub("%f[%l_]([%l_]+) = ([\"%d])", assignment):gsub("^%l[%l_]*%f[: ]", setting):gsub("'(%a[%a_]*)'", NAMES))
+  message = message:gsub("^option '([%l_]+)'", option):gsub("^%l[%l_]*%f[: ]", setting)
+  message = message:gsub("%f[%w_]([%l_]+) = true", function(name) return assignment(name, "") end)
+  return with_first_names((message:gsub("%f[%w_]([%l_]+) =( [\"%d])", assignment)))
 end
 
 -- Calls a function of transfer.transfer. A mistake in the arguments, and a ledger that is not what it should be, end the command with

@@ -209,7 +209,7 @@ local COMMANDS = {
 -- Each command is a function of transfer.verb.
 local function run_command(self)
   local command = self.options.command
-  return require("transfer.verb")[command](self, command == "run" and search.read(self, true, true) or nil)
+  return require("transfer.verb")[command](self, command == "run" and search.read(self, true) or nil)
 end
 
 return {

@@ -24,8 +24,7 @@ local function run_upload(self)
       add_rows(rows, file, answer)
     else
       rows[#rows + 1] = { file = file, state = self:loud "failed", error = err.message, kind = err.kind, code = err.code }
-      local names_file = err.message:find(file, 1, true)
-      self:report_error(names_file and err or ("'%s': %s"):format(file, tostring(err)))
+      self:report_error(err.code == "file" and err or ("'%s': %s"):format(file, tostring(err)))
     end
   end
   local columns = { "file", { name = "state", colour = state_colour }, "id", "study" }
