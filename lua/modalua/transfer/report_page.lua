@@ -119,8 +119,8 @@ end
 
 -- Adds a table. columns: list of { title, name, class }; a class is n (a number), s (a short text that may be cut), w (one of our own
 -- words), t (a long text), uid or key. rows: a list of tables, or an iterator over them; their values are cells. most:
--- how many bytes the table may take, and how many rows. Below the table of a list stands how many of its rows were left out; `rest` says it,
--- with a place for that number. Returns the number of rows that were added.
+-- how many bytes the table may take, and how many rows. Below the table of a list stands how many of its rows were left out; `rest` says
+-- it, with a place for that number. Returns the number of rows that were added.
 function Page:table(columns, rows, most, rest)
   local size, n = 0, 0
   self:add '<div class="wide"><table>\n'
