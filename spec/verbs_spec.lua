@@ -347,8 +347,8 @@ for _, version in ipairs(versions) do
       it("does not take a misspelt name for an AE title, except with --to-aet", function()
         local result = run("move", "pacs", "--to", "archvie", "PatientID=JP-77002")
         assert.are.same({ 1, "" }, { result.status, result.out })
-        contains(result.err, "the server knows no modality 'archvie'; did you mean 'archive'? (--to-aet is for AE titles that it "
-          .. "lacks)\n")
+        contains(result.err, "the server knows no modality 'archvie'; did you mean 'archive'? (--to-aet takes an AE title "
+          .. "unknown here)\n")
         result = run("move", "pacs", "--to-aet", "NOWHERE", "PatientID=JP-77001", "--json")
         assert.are.equal(1, result.status)
         contains(result.err, "0 of 2 studies moved from pacs to NOWHERE\n")
