@@ -198,7 +198,7 @@ describe("The output of verbs", function()
       assert.are.same({ 2, "" }, { result.status, result.out }, wrong)
       contains(result.err, "a tag is expected, such as StudyDate, not '")
     end
-    contains(run("find", "pacs", "--columns", "PatientNam").err, "did you mean PatientName instead of PatientNam?")
+    contains(run("find", "pacs", "--columns", "PatientNam").err, "PatientNam is no DICOM keyword; did you mean PatientName?")
   end)
 
   it("is sorted by --sort, and cut by --limit afterwards", function()
