@@ -164,7 +164,7 @@ for _, version in ipairs(versions) do
       for _, words in ipairs { "find pacs StudyDate=soon", "move pacs --to pacs StudyDate=soon", "find pacs -L Series StudyDate=soon" } do
         local result = command.shell(('%s "$M" %s'):format(url, words))
         assert.are.equal("", result.out)
-        assert.are.equal(1, result.status)
+        assert.are.equal(2, result.status)
         contains(result.err, "StudyDate = 'soon' is no date. Dates are written as 2024-01-31, 2024-01-01..2024-01-31, ")
       end
       local result = command.shell(('%s "$M" find pacs ModalitiesInStudy=CT,MR'):format(url))

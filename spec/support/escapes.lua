@@ -79,7 +79,7 @@ local escapes = {
   { "__concat", SPIN .. "local t = setmetatable({}, {__concat = spin}) while true do pcall(function() return t .. t end) end" },
   { "__tostring", SPIN .. "local t = setmetatable({}, {__tostring = spin}) while true do pcall(print, t) end" },
   { "__tostring of the error that ends the script", SPIN .. "error(setmetatable({}, {__tostring = spin}))",
-    refused = "the script ended with an error" },
+    refused = "%(error object is a table value%)" },
   { "__len that lies",
     "table.concat(setmetatable({}, {__len = function() return math.maxinteger end, __index = function() return '' end}))" },
   { "a reader of load that has no end", "load(function() return ' ' end)" },
