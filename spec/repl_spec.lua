@@ -464,6 +464,8 @@ describe("Printing", function()
     assert.are.equal("job 7-a has begun", printing.value(job, "table"))
     contains(shown { from = "a", to = "b", state = "finished", found = 3, complete = true, level = "Study", settings = {},
       items = { done = 2, failed = 1, todo = 0 } }, "a → b is finished: 3 studies found, all there are; 2 done, 1")
+    contains(shown { from = "a", to = "b", state = "finished", found = 2, complete = true, level = "Study", settings = {},
+      items = { done = 2 }, finished_before = 1 }, "2 done; it was finished before, and nothing was looked at again")
     assert.are.equal("PACS sent nothing; not verified", printing.value({ RemoteAet = "PACS", Query = {}, verified = false }, "table"))
     assert.are.equal('{ Query = {}, RemoteAet = "B" }', printing.value({ RemoteAet = "B", Query = {} }, "lua"))
   end)

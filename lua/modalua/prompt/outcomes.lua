@@ -192,11 +192,12 @@ local function summary_text(value, options)
     parts[#parts + 1] = n > 0 and ("%d %s"):format(n, state) or nil
   end
   local unproven = field(value, "unproven", "number") or 0
-  return summary(options, "%s → %s is %s: %s found%s%s; %s", letters.shown(tostring(rawget(value, "from"))),
+  return summary(options, "%s → %s is %s: %s found%s%s; %s%s", letters.shown(tostring(rawget(value, "from"))),
     letters.shown(tostring(rawget(value, "to"))), letters.shown(rawget(value, "state")), levels.count(found, level),
     rawget(value, "complete") and ", all there are" or " so far",
     unproven > 0 and (", unproven parts of the search: %d"):format(unproven) or "",
-    parts[1] and table.concat(parts, ", ") or "nothing to do")
+    parts[1] and table.concat(parts, ", ") or "nothing to do",
+    rawget(value, "finished_before") and "; it was finished before, and nothing was looked at again" or "")
 end
 
 local function commitment_text(value, options)
