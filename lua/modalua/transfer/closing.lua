@@ -4,8 +4,8 @@ local shown_times = require "transfer.shown_times"
 
 local closing = {}
 
--- The number of items in any of these states.
-local function count(summary, ...)
+-- closing.count(summary, state, …) -> the number of items in any of these states.
+function closing.count(summary, ...)
   local n = 0
   for _, state in ipairs { ... } do
     n = n + (summary.items[state] or 0)
@@ -29,7 +29,7 @@ end
 
 -- Totals are of the whole transfer. What this run has done of it is said beside them, where it is not all.
 local function counted(summary, word, state)
-  local n, own = count(summary, state), (summary.in_this_run or {})[state]
+  local n, own = closing.count(summary, state), (summary.in_this_run or {})[state]
   if n == 0 and state ~= "done" then
     return nil
   elseif own and own ~= n and not summary.finished_before then
@@ -42,7 +42,7 @@ local function add_parts(parts, summary)
   for _, pair in ipairs { { "sent", "done" }, { "already there", "present" }, { "failed", "failed" }, { "unknown", "unknown" } } do
     parts[#parts + 1] = counted(summary, pair[1], pair[2])
   end
-  local left = count(summary, "todo", "sending", "sent")
+  local left = closing.count(summary, "todo", "sending", "sent")
   parts[#parts + 1] = left > 0 and ("%d left"):format(left) or nil
   if (summary.unfinished or 0) > 0 and summary.state ~= "finished" then
     parts[#parts + 1] = ("%d of what was begun not done"):format(summary.unfinished)

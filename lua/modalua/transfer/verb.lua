@@ -184,26 +184,17 @@ end
 
 -- ---- run: how it ended ----
 
--- The number of items in any of these states.
-local function count(summary, ...)
-  local n = 0
-  for _, state in ipairs { ... } do
-    n = n + (summary.items[state] or 0)
-  end
-  return n
-end
-
 local function is_partial(self)
   return self.options.max or self.options.once or self.options.dry_run
 end
 
 local function status_of(self, control, summary, err)
-  local left = count(summary, "todo", "sending", "sent")
+  local left, bad = closing.count(summary, "todo", "sending", "sent"), closing.count(summary, "failed", "unknown")
   if control.stopping and (left > 0 or not summary.complete) then
     return INTERRUPTED
   elseif err then
     return 1
-  elseif count(summary, "failed", "unknown") + closing.lines_without_items(summary) + summary.unproven > 0 or summary.state == "paused" then
+  elseif bad + closing.lines_without_items(summary) + summary.unproven > 0 or summary.state == "paused" then
     return 1
   elseif is_partial(self) then
     return (summary.unfinished or 0) == 0 and 0 or 1
