@@ -69,18 +69,6 @@ describe("The configuration file", function()
     fails("the server 'ward' is not a table with a url", run("return { servers = { ward = {} } }", '"$M" ' .. code()))
   end)
 
-  it("without a default, and with several servers, is named by a verb that takes the server on this machine", function()
-    local several = [[return { servers = { a = { url = "URL" }, b = { url = "URL" } } }]]
-    local said = ("the server is http://localhost:8042: %s has several servers and no `default`, and --profile NAME chooses one\n"):format(
-      file)
-    contains(run(several, '"$M" version; "$M" api GET /system').err, said)
-    for text, words in pairs { [several] = '"$M" --profile a', [BOTH] = '"$M"', [several .. " "] = ('"$M" -u %s'):format(server.url),
-      [several .. "  "] = "MODALUA_URL=" .. server.url .. ' "$M"', ["return { servers = { a = { url = 'URL' } } }"] = '"$M"',
-      [several .. "   "] = '"$M" -E' } do
-      assert.is_nil(run(text, words .. " api GET /echo").err:find(said, 1, true), words)
-    end
-  end)
-
   it("has no key twice in a table, of which Lua would take the last one", function()
     for text, key in pairs {
       ['return { servers = { a = { url = "http://127.0.0.1:1" }, a = { url = "URL", password = "hunter2" } } }'] = "a",

@@ -255,8 +255,7 @@ static int run_actions(modalua_runtime *rt, const command_options *o)
 static int run_verb(modalua_runtime *rt, const command_options *o)
 {
     signals_catch(rt);
-    return end_caught_run(rt,
-                          verbs_run(rt, !o->no_environment, o->config.url || o->config.profile));
+    return end_caught_run(rt, verbs_run(rt, !o->no_environment));
 }
 
 /* Runs the script that a word names. A word that names no file may be a misspelt verb: that is

@@ -197,7 +197,7 @@ static int run_main(modalua_runtime *rt, const char *json, bool environment)
     return status;
 }
 
-int verbs_run(modalua_runtime *rt, bool environment, bool has_server)
+int verbs_run(modalua_runtime *rt, bool environment)
 {
     json_writer w = { 0 };
     char *json, *file = !environment
@@ -206,7 +206,6 @@ int verbs_run(modalua_runtime *rt, bool environment, bool has_server)
     int status = MODALUA_E_NOMEM;
     json_text_open(&w, '{');
     write_terminal(&w);
-    json_text_add_boolean(&w, "has_server", has_server);
     if (file)
         json_text_add_string(&w, "config_file", file);
     free(file);

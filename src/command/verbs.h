@@ -19,9 +19,9 @@ bool verbs_has(const char *word);
 void verbs_print(FILE *to);
 
 /* Runs the verb that the runtime's global `arg` names, with the words behind it. Blocks. `environment`: whether
- * $PAGER and the configuration file count; `has_server`: whether the user has said which server is meant. Returns as modalua_call does; MODALUA_EXIT when the verb failed:
+ * $PAGER and the configuration file count. Returns as modalua_call does; MODALUA_EXIT when the verb failed:
  * modalua_exit_code has the exit status. */
-int verbs_run(modalua_runtime *rt, bool environment, bool has_server);
+int verbs_run(modalua_runtime *rt, bool environment);
 
 /* For a word that names no script: says on standard error which verb the user may mean. False: no
  * verb has a similar name. */

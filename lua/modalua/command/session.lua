@@ -2,7 +2,6 @@
 --
 -- Data goes to standard output (command.output). Everything else goes to standard error.
 local require = ...
-local config_servers = require "command.config_servers"
 local doc = require "modalua.doc"
 local json = require "modalua.json"
 local letters = require "text.letters"
@@ -147,19 +146,8 @@ end
 
 -- ---- the server ----
 
--- When the user has not said which server is meant, and the configuration file has several and no default, it is the one on this machine.
--- The user may not expect that.
-local function say_default(self)
-  local servers, default = config_servers.read(self.terminal.config_file)
-  if not self.terminal.has_server and next(servers) and not default then
-    self:note("modalua: the server is http://localhost:8042: %s has several servers and no `default`, and --profile NAME chooses one",
-      self.terminal.config_file)
-  end
-end
-
 function Session:client()
   if not self.server then
-    say_default(self)
     local good, server = pcall(modalua.connect)
     if not good and modalua.is_error(server) then
       error(server, 0) -- cancelled, while a command of the user was to give a password
