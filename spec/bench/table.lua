@@ -22,6 +22,8 @@ local ROWS = {
   { "transfer, moves", 2000 }, { "transfer, ledger", 2000 }, { "transfer, finds", 2000 }, { "transfer, join", 100 },
   { "transfer, list 1.10.1", 100 }, { "transfer, list 1.12.7", 100 }, { "transfer, list 1.13.0", 100 },
   { "transfer, postgresql", 2000 }, { "transfer, claim", 1000000 }, { "transfer, status", 1000000 }, { "transfer, memory", 100000 },
+  { "plugin, receiver", 1000 }, { "plugin, own Lua", 1000 }, { "plugin, events", 200 },
+  { "plugin, burst", 10000 }, { "plugin, misbehaving", 300 },
 }
 
 local function figures(path)
